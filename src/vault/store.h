@@ -1,0 +1,137 @@
+/*
+ * The store: an append-only encrypted log of entries, the bodies they name, the keyring that opens them
+ * and the ledger that proves them (docs/format.md).
+ *
+ * Knows kinds, units and plaintext field lists, not what is in them: views.h reads those. One thread (the
+ * owner) makes every call unless a function says otherwise; the store's own threads write and sync.
+ */
+#ifndef FANAL_VAULT_STORE_H
+#define FANAL_VAULT_STORE_H
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/span.h"
+#include "base/writer.h"
+#include "record/kind.h"
+
+struct store;
+
+/* What a store is given from outside, so that a test can hold it. All borrowed. */
+struct store_options {
+    const struct clock *clock;
+    const struct log *log;
+    struct span secret; /* passphrase or key file content; wiped by its owner after store_open() */
+    bool read_only;     /* verify, list on a store that nobody serves: cuts nothing, writes nothing */
+};
+
+/* Makes the empty store `dir`/vault. ERR_EXISTS where there is one. */
+bool store_create(const char *dir, const struct store_options *options, struct error *err);
+
+/*
+ * Opens, recovers (cuts only behind the last confirmed marker, and appends an event that says what was cut).
+ * ERR_SEALED for a wrong secret, ERR_BUSY where another process has it open for writing.
+ */
+struct store *store_open(const char *dir, const struct store_options *options, struct error *err);
+void store_close(struct store *s); /* commits and confirms what is pending */
+
+/* ---- bodies: encrypted chunk by chunk while they arrive, memory bounded ---- */
+
+struct body;
+
+#define BODY_BUFFERED_MAX ((size_t)2 * 1024 * 1024) /* larger bodies get a file of their own */
+#define UNIT_TEXT_MAX 512
+
+/* unit: the erasure unit ("study:<uid>", "results:<issuer>:<id>", "events:2026-11" …), fixes the data key. */
+struct body *body_new(struct store *s, enum body_class body_class, struct span unit, struct error *err);
+/* Copies bytes first (they may change under us), then encrypts and hashes. ERR_NO_SPACE, ERR_IO. */
+bool body_add(struct body *b, struct span bytes, struct error *err);
+uint64_t body_length(const struct body *b); /* plaintext bytes so far */
+/* Plaintext of a body that is not appended yet, for comparing. As store_read_body. */
+bool body_peek(struct body *b, uint64_t offset, uint8_t *out, size_t len, struct error *err);
+void body_free(struct body *b); /* drops it and its file; NULL allowed */
+
+/* ---- appending ---- */
+
+struct append {
+    enum record_kind kind;
+    struct span unit;  /* of the facts; the same as the body's where there is one */
+    struct span facts; /* field list, copied */
+    struct body *body; /* NULL, or taken over (freed by the store, whatever the result) */
+    uint64_t received_us;
+    void *cookie; /* comes back with store_completed() */
+};
+
+/*
+ * Adds an entry to the open batch and gives its position. It is committed later: store_completed() says so,
+ * in log order. ERR_NO_SPACE, ERR_IO (after a failed sync everything is ERR_IO until the store is opened again).
+ */
+bool store_append(struct store *s, const struct append *a, uint64_t *position, struct error *err);
+
+/* Starts a commit of the open batch unless one is running (then it follows at once). Called before waiting. */
+void store_kick(struct store *s);
+
+/* Readable when store_completed() has something to say, or a timer of the store's wants store_kick(). */
+int store_event_fd(const struct store *s);
+
+struct completion {
+    uint64_t position;
+    void *cookie;
+    bool committed; /* false: failed, nothing of it is promised */
+};
+
+/* Up to max completions, in log order. */
+size_t store_completed(struct store *s, struct completion *out, size_t max);
+
+/* Positions below this are committed. Any thread. */
+uint64_t store_committed_size(const struct store *s);
+
+/* ---- reading committed entries: any thread, at the same time ---- */
+
+struct entry {
+    uint64_t position;
+    enum record_kind kind;
+    uint64_t received_us;
+    bool has_body;
+    enum body_class body_class;
+    uint64_t body_bytes; /* plaintext */
+};
+
+/* Header and decrypted facts (appended to *facts). ERR_DAMAGED with what is wrong; ERR_NOT_FOUND past the end. */
+bool store_read_entry(struct store *s, uint64_t position, struct entry *out, struct writer *facts, struct error *err);
+
+/* Exactly len plaintext bytes from offset; tags checked. ERR_DAMAGED; ERR_NOT_FOUND without body or past its end. */
+bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_t *out, size_t len, struct error *err);
+
+/*
+ * Walks the RECORD_RULE entries from the newest to the oldest along their authenticated chain (each names the one
+ * before, the newest is named by every marker), so that accounts never depend on an index that can be changed.
+ */
+typedef bool rule_visit(void *context, const struct entry *e, struct span facts);
+bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err);
+
+/* 32 bytes derived from the master key for a named purpose ("views", "units" …). */
+bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], struct error *err);
+
+/* ---- state, verify ---- */
+
+struct store_status {
+    uint64_t size;              /* committed entries */
+    uint8_t root[32];           /* RFC 9162 root over them */
+    uint64_t log_bytes, body_bytes;
+    uint64_t free_bytes;        /* of the file system */
+    uint64_t damaged;           /* damaged entries seen since open */
+    uint64_t commits, syncs;
+};
+void store_status(struct store *s, struct store_status *out);
+
+/* One finding of a verify: a sentence without patient data that names record, or file and offset. */
+typedef void verify_report(void *context, const char *finding);
+
+/*
+ * Reads everything up to the committed size: framing, tags, hashes, leaves, markers, checkpoint, keyring copies,
+ * bodies. Changes nothing. Any thread. *findings counts what was reported. False only where it could not run.
+ */
+bool store_verify(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * The vault: the store and the views folded from it, behind calls that already know who asks.
+ *
+ * Used by the vault process (src/cmd/vault_role.c), which authenticates, calls and answers. Field lists in
+ * and out are those of record/field.h; the queries are in docs/channel.md ("Finding").
+ */
+#ifndef FANAL_VAULT_VAULT_H
+#define FANAL_VAULT_VAULT_H
+
+#include "vault/store.h"
+
+struct vault;
+
+struct vault_options {
+    struct store_options store;
+    const char *timezone; /* [site] timezone: for times sent without a zone */
+};
+
+bool vault_create(const char *dir, const struct vault_options *options, struct error *err);
+/* Opens store and views, catches up. Views that do not open or lie ahead of the store are made again. */
+struct vault *vault_open(const char *dir, const struct vault_options *options, struct error *err);
+void vault_close(struct vault *v);
+
+struct store *vault_store(struct vault *v);
+
+/*
+ * Appends through the store. Folding follows the commit on the vault's own thread.
+ * For RECORD_DICOM with a body the caller has settled duplicates first: vault_same_uid().
+ */
+bool vault_append(struct vault *v, const struct append *a, uint64_t *position, struct error *err);
+
+/*
+ * What is stored or on its way under a SOP Instance UID. *first: position of the served version.
+ * pending: the first one is appended and not committed yet (a resend waits for it).
+ */
+struct same_uid {
+    bool found;
+    bool pending;
+    uint64_t first;
+    uint64_t versions[16]; /* all versions, first included, at most 16 looked at */
+    size_t version_count;
+};
+bool vault_same_uid(struct vault *v, struct span sop_uid, struct same_uid *out, struct error *err);
+
+/*
+ * Runs the named query (FIELD_QUERY and its parameters in request) once the views have reached every position
+ * committed before the call. row() gets one field list per row; false from it ends the query early.
+ * Any one thread at a time per vault_reader.
+ */
+struct vault_reader;
+struct vault_reader *vault_reader_new(struct vault *v, struct error *err);
+void vault_reader_free(struct vault_reader *r);
+typedef bool vault_row(void *context, struct span row);
+bool vault_find(struct vault_reader *r, struct span request, vault_row *row, void *context, struct error *err);
+
+/*
+ * What was folded since last asked, for NEWS: called by the owner when vault_event_fd() is readable. Each news is
+ * a field list (position, kind, patient_key, study_uid, series_uid).
+ */
+int vault_event_fd(const struct vault *v);
+void vault_news(struct vault *v, vault_row *news, void *context);
+
+/* Throws the views of `dir` away and folds them again from the log. */
+bool vault_rebuild(const char *dir, const struct vault_options *options, struct error *err);
+/* Canonical dump of the views (every table, ordered, one line a row), the same whether folded or rebuilt. */
+bool vault_dump(struct vault_reader *r, int fd, struct error *err);
+
+/* ---- accounts (RECORD_RULE records, in memory) ---- */
+
+struct account {
+    char user[65];
+    char display_name[129];
+    char password_hash[129]; /* argon2id string of libsodium; empty: may not sign in */
+    char role[17];           /* "physician", "admin" */
+};
+/* False where there is none. */
+bool vault_account(struct vault *v, struct span user, struct account *out);
+size_t vault_account_count(const struct vault *v);
+/* The newest TLS key and certificate rule (PEM); false where there is none. */
+bool vault_tls(struct vault *v, struct span *key, struct span *certificate);
+
+#endif
