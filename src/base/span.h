@@ -60,12 +60,22 @@ bool span_to_str(struct span s, char *out, size_t cap);
 /* Sums and products of sizes; false, with *out untouched, where they would wrap. */
 static inline bool size_add(size_t a, size_t b, size_t *out)
 {
-    return !__builtin_add_overflow(a, b, out);
+    size_t whole;
+
+    if (__builtin_add_overflow(a, b, &whole))
+        return false;
+    *out = whole;
+    return true;
 }
 
 static inline bool size_mul(size_t a, size_t b, size_t *out)
 {
-    return !__builtin_mul_overflow(a, b, out);
+    size_t whole;
+
+    if (__builtin_mul_overflow(a, b, &whole))
+        return false;
+    *out = whole;
+    return true;
 }
 
 #endif

@@ -1,3 +1,4 @@
+/* The checking cursor: both byte orders, and every way to run dry. */
 #include "base/reader.h"
 
 #include "../test.h"
