@@ -102,6 +102,9 @@ FIELD(122, MIME_TYPE, mime_type, TEXT)
 FIELD(123, BIG_ENDIAN, big_endian, UINT)
 FIELD(124, CALLING_AE, calling_ae, TEXT)
 FIELD(125, CALLED_AE, called_ae, TEXT)
+/* inside PALETTE, once for red, green, blue, in that order; a palette beyond PALETTE_BYTES_MAX is left out */
+FIELD(126, PALETTE_DESCRIPTOR, palette_descriptor, TEXT) /* entries\first value\bits, as (0028,1101) says */
+FIELD(127, PALETTE_DATA, palette_data, BYTES) /* (0028,1201) …, words little endian */
 
 /* 150-209: HL7 v2 */
 FIELD(150, MESSAGE_TYPE, message_type, TEXT)  /* MSH-9.1 */
