@@ -199,3 +199,8 @@ FIELD(321, TIMEZONE, timezone, TEXT)
 FIELD(322, CERTAIN, certain, UINT)
 FIELD(323, WIDTH, width, UINT)
 FIELD(324, HEIGHT, height, UINT)
+FIELD(325, DIRECTORY, directory, TEXT)        /* START of the vault: path of DIR, relative to its working directory */
+FIELD(326, CONFIGURATION, configuration, TEXT) /* START of the vault: text of fanal.conf */
+FIELD(327, CONNECTIONS_MAX, connections_max, UINT) /* START of a gate: peers at the same time */
+FIELD(328, CONNECTIONS_PER_ADDRESS_MAX, connections_per_address_max, UINT)
+FIELD(329, STATUS_TEXT, status_text, TEXT)    /* CRASH: "signal 11", "exit 1" */

@@ -27,10 +27,11 @@
 /* For a row of a table: says which one. */
 #define CHECK_ROW(name, claim)                                                          \
     do {                                                                                \
+        bool held_ = (claim); /* once: a claim may act */                               \
         (void)state_;                                                                   \
-        if (!(claim))                                                                   \
+        if (!held_)                                                                     \
             print_error("row \"%s\": ", (name));                                        \
-        _assert_true((claim) ? 1 : 0, #claim, __FILE__, __LINE__);                      \
+        _assert_true(held_ ? 1 : 0, #claim, __FILE__, __LINE__);                        \
     } while (0)
 #define EACH(row, rows) \
     for (size_t i_ = 0; i_ < sizeof(rows) / sizeof((rows)[0]); i_++) \
