@@ -558,3 +558,28 @@ void p_data_header_encode(uint8_t out[P_DATA_HEADERS_BYTES], uint8_t context_id,
     out[10] = context_id;
     out[11] = (uint8_t)((command ? CONTROL_COMMAND : 0) | (last ? CONTROL_LAST : 0));
 }
+
+uint32_t p_data_fragment_max(uint32_t max_pdu_bytes)
+{
+    if (max_pdu_bytes == 0 || max_pdu_bytes > PDU_P_DATA_MAX_BYTES)
+        max_pdu_bytes = PDU_P_DATA_MAX_BYTES;
+    if (max_pdu_bytes <= PDV_HEADER_BYTES) /* nothing fits: the smallest PDU that carries anything */
+        max_pdu_bytes = PDV_HEADER_BYTES + 1;
+    return max_pdu_bytes - PDV_HEADER_BYTES;
+}
+
+void p_data_encode(struct writer *w, uint8_t context_id, bool command, struct span bytes, uint32_t max_pdu_bytes)
+{
+    uint32_t most = p_data_fragment_max(max_pdu_bytes);
+    size_t at = 0;
+
+    do {
+        struct span fragment = span_part(bytes, at, most);
+        uint8_t header[P_DATA_HEADERS_BYTES];
+
+        at += fragment.len;
+        p_data_header_encode(header, context_id, command, at == bytes.len, (uint32_t)fragment.len);
+        write_span(w, span_of(header, sizeof header));
+        write_span(w, fragment);
+    } while (at < bytes.len);
+}

@@ -207,4 +207,14 @@ bool pdv_header_decode(const uint8_t header[PDV_HEADER_BYTES], uint32_t pdu_left
 void p_data_header_encode(uint8_t out[P_DATA_HEADERS_BYTES], uint8_t context_id, bool command, bool last,
                           uint32_t fragment_bytes);
 
+/*
+ * Appends bytes as P-DATA-TF PDUs of one PDV each, none longer than max_pdu_bytes (the peer's maximum length;
+ * 0: without limit, then one of at most PDU_P_DATA_MAX_BYTES). The last fragment is marked so. For command sets and
+ * other small things.
+ */
+void p_data_encode(struct writer *w, uint8_t context_id, bool command, struct span bytes, uint32_t max_pdu_bytes);
+
+/* How many bytes of a fragment fit into a PDU of the peer's maximum length. */
+uint32_t p_data_fragment_max(uint32_t max_pdu_bytes);
+
 #endif
