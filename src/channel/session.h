@@ -9,8 +9,13 @@
 #define FANAL_CHANNEL_SESSION_H
 
 #include "channel/channel.h"
+#include "channel/shared_buffer.h" /* SESSION_BUFFER_BYTES */
 
-#define SESSION_BUFFER_BYTES ((size_t)1024 * 1024)
+/* A vault that does not answer for that long is taken for dead: two orders above a slow disk's worst sync. */
+#define SESSION_ANSWER_MS (120 * 1000)
+
+/* NEWS that waits while something else is asked; past it the oldest stay, the rest is counted (as the vault does). */
+#define SESSION_NEWS_MAX 1000
 
 struct session;
 
@@ -29,8 +34,9 @@ void session_free(struct session *s);
 int session_fd(const struct session *s);
 
 /*
- * One request, one REPLY. *reply borrows until the next call on this session. False with the vault's
- * own code and text where it said no (reply->… is then empty), ERR_CLOSED where it is gone.
+ * One request, one REPLY. *reply borrows until the next call on this session. False with the vault's own code and
+ * text where it said no: *reply then still holds its fields, for `reason`. ERR_CLOSED where it is gone, ERR_TIMEOUT,
+ * ERR_MALFORMED where it broke the protocol (*reply is empty): every later call fails the same way.
  */
 bool session_call(struct session *s, enum verb verb, struct span request, struct span *reply, struct error *err);
 
@@ -40,7 +46,7 @@ bool session_find(struct session *s, struct span request, session_row *row, void
 
 /*
  * GET of [offset, offset + len) of the body at position, len <= SESSION_BUFFER_BYTES. *out borrows from
- * the shared buffer until the next call; shorter than len only at the end of the body.
+ * the shared buffer until the next call; shorter than len only at the end of the body. ERR_BUSY during a put.
  * `request` holds further fields (token …) or is empty. ERR_DAMAGED where the stored bytes fail their check.
  */
 bool session_get(struct session *s, uint64_t position, uint64_t offset, size_t len, struct span request,
