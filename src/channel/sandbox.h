@@ -30,8 +30,9 @@ struct sandbox_paths {
 };
 
 /*
- * Enters a profile, for ever: rlimits, PR_SET_DUMPABLE 0, no_new_privs, Landlock, seccomp, in this order. All
- * threads that exist get the filter, so call it when libraries are initialised and before or after threads start.
+ * Enters a profile, for ever: rlimits, PR_SET_DUMPABLE 0, no_new_privs, Landlock, seccomp, in this order. Call it
+ * when libraries are initialised (they open files) and before threads start: Landlock holds for the calling thread
+ * and those it starts later.
  * paths may be NULL, log may be NULL. On false nothing is promised: the caller ends the process.
  */
 bool sandbox_enter(enum sandbox_profile profile, const struct sandbox_paths *paths, const struct log *log,
