@@ -1,6 +1,8 @@
 /* Borrowed bytes: comparing, cutting, trimming. See span.h. */
 #include "base/span.h"
 
+#include <assert.h>
+
 int span_compare(struct span a, struct span b)
 {
     size_t n = a.len < b.len ? a.len : b.len;
@@ -44,6 +46,12 @@ size_t span_index(struct span s, uint8_t b)
 bool span_starts(struct span s, struct span prefix)
 {
     return s.len >= prefix.len && span_equal(span_part(s, 0, prefix.len), prefix);
+}
+
+size_t span_offset(struct span whole, struct span part)
+{
+    assert(part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
+    return (size_t)(part.ptr - whole.ptr);
 }
 
 bool span_to_str(struct span s, char *out, size_t cap)

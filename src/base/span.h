@@ -51,6 +51,9 @@ size_t span_index(struct span s, uint8_t b);
 
 bool span_starts(struct span s, struct span prefix);
 
+/* How many bytes into whole its part begins. part borrows from whole (our own promise, asserted). */
+size_t span_offset(struct span whole, struct span part);
+
 /*
  * Copies s into out[cap] with a NUL behind it. False (and out holds "") where it does not fit or
  * holds a NUL itself: for text that our own code passes on as a C string, never silently cut.
