@@ -3,6 +3,7 @@
 
     gen_tables.py attributes data/attributes.tsv OUT
     gen_tables.py uids       data/uids.tsv       OUT
+    gen_tables.py syntaxes   data/uids.tsv       OUT
     gen_tables.py charsets   OUT
 
 Runs in the build with nothing but the standard library. Each output is included by one C file.
@@ -73,9 +74,59 @@ def syntaxes(path):
     yield '};'
 
 
+def decoded(codec, code):
+    try:
+        text = bytes(code).decode(codec)
+    except UnicodeDecodeError:
+        return 0
+    return ord(text) if len(text) == 1 and ord(text) < 0x10000 else 0
+
+
+def numbers(values):
+    return in_lines([f'{value},' for value in values], 20)
+
+
+def grid(name, codec, prefix, leads, trails):
+    """A table of two-byte codes, row by row."""
+    yield f'static const uint16_t {name}[{len(leads)}][{len(trails)}] = {{'
+    for lead in leads:
+        yield '  {\n' + numbers([decoded(codec, prefix + [lead, trail]) for trail in trails]) + ' },'
+    yield '};\n'
+
+
+# In the order of enum code_set, from CODE_LATIN_1.
+SINGLE = ['iso8859_1', 'iso8859_2', 'iso8859_3', 'iso8859_4', 'iso8859_5', 'iso8859_6', 'iso8859_7', 'iso8859_8',
+          'iso8859_9', 'iso8859_15', 'tis_620']
+
+
+def charsets():
+    high = range(0xA1, 0xFF)
+    yield f'static const uint16_t single_byte[{len(SINGLE)}][96] = {{'
+    for codec in SINGLE:
+        yield '  {\n' + numbers([decoded(codec, [b]) for b in range(0xA0, 0x100)]) + ' },'
+    yield '};\n'
+    yield from grid('jis_x_0208', 'euc_jp', [], high, high)
+    yield from grid('jis_x_0212', 'euc_jp', [0x8F], high, high)
+    yield from grid('ks_x_1001', 'euc_kr', [], high, high)
+    yield from grid('gb_2312', 'gb2312', [], high, high)
+    yield from grid('gb18030_two', 'gb18030', [], range(0x81, 0xFF), [*range(0x40, 0x7F), *range(0x80, 0xFF)])
+    codes = []
+    for c in range(0x80, 0x10000):
+        b = b'' if 0xD800 <= c < 0xE000 else chr(c).encode('gb18030')
+        if len(b) == 4:
+            codes.append((((b[0] - 0x81) * 10 + b[1] - 0x30) * 1260 + (b[2] - 0x81) * 10 + b[3] - 0x30, c))
+    codes.sort()
+    assert codes[0][0] == 0
+    ranges = [pair for pair, before in zip(codes, [(-2, -2)] + codes) if pair != (before[0] + 1, before[1] + 1)]
+    yield 'static const struct gb18030_range gb18030_ranges[] = {'
+    yield in_lines([f'{{ {index}, 0x{c:04X} }},' for index, c in ranges], 6)
+    yield '};'
+    yield f'#define GB18030_BMP_CODES {codes[-1][0] + 1}u'
+
+
 def main():
     what, *paths = sys.argv[1:]
-    makers = {'attributes': attributes, 'uids': uids, 'syntaxes': syntaxes}
+    makers = {'attributes': attributes, 'uids': uids, 'syntaxes': syntaxes, 'charsets': charsets}
     with open(paths[-1], 'w', encoding='utf-8') as out:
         out.write('/* Made by tools/gen_tables.py. */\n' + '\n'.join(makers[what](*paths[:-1])) + '\n')
 

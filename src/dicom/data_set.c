@@ -3,14 +3,14 @@
 
 #include <assert.h>
 
-#define TAG_ITEM TAG(0xFFFE, 0xE000)
-#define TAG_ITEM_DELIMITATION TAG(0xFFFE, 0xE00D)
+#define TAG_ITEM                  TAG(0xFFFE, 0xE000)
+#define TAG_ITEM_DELIMITATION     TAG(0xFFFE, 0xE00D)
 #define TAG_SEQUENCE_DELIMITATION TAG(0xFFFE, 0xE0DD)
 
-#define ITEM_HEADER_BYTES 8
+#define ITEM_HEADER_BYTES  8
 #define SHORT_HEADER_BYTES 8  /* tag, VR, 16-bit length; or tag, 32-bit length */
-#define LONG_HEADER_BYTES 12  /* tag, VR, two reserved, 32-bit length */
-#define UNBOUNDED UINT64_MAX
+#define LONG_HEADER_BYTES  12 /* tag, VR, two reserved, 32-bit length */
+#define UNBOUNDED          UINT64_MAX
 
 /* A header that is complete, as read. */
 struct header {
@@ -34,7 +34,10 @@ void data_set_parser_init(struct data_set_parser *p, const struct transfer_synta
     p->value_left = 0;
     p->level_count = 1;
     p->levels[0] = (struct data_set_level){
-        .kind = LEVEL_ROOT, .explicit_vr = syntax->explicit_vr, .big_endian = syntax->big_endian, .end = UNBOUNDED,
+        .kind = LEVEL_ROOT,
+        .explicit_vr = syntax->explicit_vr,
+        .big_endian = syntax->big_endian,
+        .end = UNBOUNDED,
     };
 }
 
@@ -130,8 +133,8 @@ static bool read_header(const struct data_set_parser *p, const struct data_set_l
     letters[0] = read_u8(&r);
     letters[1] = read_u8(&r);
     out->sent_vr = vr_of_letters(letters[0], letters[1]);
-    long_form = out->sent_vr == VR_NONE ? is_upper(letters[0]) && is_upper(letters[1])
-                                        : vr_has_long_header(out->sent_vr);
+    long_form =
+        out->sent_vr == VR_NONE ? is_upper(letters[0]) && is_upper(letters[1]) : vr_has_long_header(out->sent_vr);
     if (!long_form) {
         out->length = in->big_endian ? read_u16be(&r) : read_u16le(&r);
         return true;
@@ -280,8 +283,10 @@ static bool start_element(struct data_set_parser *p, const struct header *h, enu
     const struct data_set_level *in = top(p);
     bool implicit = doubtful || h->sent_vr == VR_UN;
     struct data_set_level inner = {
-        .kind = LEVEL_SEQUENCE, .guessed = doubtful,
-        .explicit_vr = in->explicit_vr && !implicit, .big_endian = in->big_endian && !implicit,
+        .kind = LEVEL_SEQUENCE,
+        .guessed = doubtful,
+        .explicit_vr = in->explicit_vr && !implicit,
+        .big_endian = in->big_endian && !implicit,
         .element = { .tag = h->tag, .vr = VR_SQ, .length = h->length, .value_offset = p->offset },
     };
     enum shape shape = doubtful ? SHAPE_SEQUENCE : shape_of(h, vr);
@@ -444,7 +449,7 @@ bool data_set_finish(struct data_set_parser *p, struct error *err)
     if (p->head_len > 0)
         return error_set(err, ERR_TRUNCATED, "the data set ends inside an element's header");
     if (p->level_count > 1)
-        return error_set(err, ERR_TRUNCATED, "the data set ends inside sequence (%04X,%04X)",
-                         top(p)->element.tag >> 16, top(p)->element.tag & 0xFFFF);
+        return error_set(err, ERR_TRUNCATED, "the data set ends inside sequence (%04X,%04X)", top(p)->element.tag >> 16,
+                         top(p)->element.tag & 0xFFFF);
     return true;
 }

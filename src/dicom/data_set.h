@@ -22,7 +22,7 @@
 #define DATA_SET_DEPTH_MAX 32
 
 #define LENGTH_UNDEFINED UINT32_MAX /* PS3.5 §7.1.1 */
-#define TAG_PIXEL_DATA TAG(0x7FE0, 0x0010)
+#define TAG_PIXEL_DATA   TAG(0x7FE0, 0x0010)
 
 struct data_element {
     uint32_t tag;
@@ -33,14 +33,14 @@ struct data_element {
 };
 
 enum data_set_event_kind {
-    EVENT_ELEMENT,     /* value follows: EVENT_BYTES, EVENT_END */
-    EVENT_FRAGMENTS,   /* encapsulated: EVENT_FRAGMENT, EVENT_BYTES …, EVENT_END */
-    EVENT_FRAGMENT,    /* length in element->length; the first one is the Basic Offset Table (A.4) */
-    EVENT_SEQUENCE,    /* EVENT_ITEM … EVENT_ITEM_END, EVENT_END */
+    EVENT_ELEMENT,   /* value follows: EVENT_BYTES, EVENT_END */
+    EVENT_FRAGMENTS, /* encapsulated: EVENT_FRAGMENT, EVENT_BYTES …, EVENT_END */
+    EVENT_FRAGMENT,  /* length in element->length; the first one is the Basic Offset Table (A.4) */
+    EVENT_SEQUENCE,  /* EVENT_ITEM … EVENT_ITEM_END, EVENT_END */
     EVENT_ITEM,
     EVENT_ITEM_END,
-    EVENT_BYTES,       /* a piece of the value or fragment */
-    EVENT_END,         /* of the element, the fragments or the sequence */
+    EVENT_BYTES, /* a piece of the value or fragment */
+    EVENT_END,   /* of the element, the fragments or the sequence */
 };
 
 struct data_set_event {

@@ -133,7 +133,7 @@ enum vr dictionary_vr(uint32_t tag)
     enum vr vr;
 
     if (element == 0)
-        return VR_UL; /* group length, PS3.5 §7.2 */
+        return VR_UL;        /* group length, PS3.5 §7.2 */
     if (tag_is_private(tag)) /* PS3.5 §7.8.1 */
         return element >= 0x10 && element <= 0xFF ? VR_LO : VR_UN;
     vr = find_exact(tag);

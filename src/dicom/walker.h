@@ -2,7 +2,7 @@
  * Walks a data set once, as its bytes arrive, and keeps what the views need of it.
  *
  * Memory is constant: values nobody asked for are skipped over, those that are wanted have a limit each
- * (walker_fields.h is the table). Nothing is altered and nothing is decided here: a gate reads what was
+ * (the table is in walker.c). Nothing is altered and nothing is decided here: a gate reads what was
  * found and answers. One walker serves one association, object after object.
  */
 #ifndef FANAL_DICOM_WALKER_H
@@ -34,12 +34,15 @@ bool walker_begin(struct walker *w, const struct transfer_syntax *syntax, struct
  * The next bytes of the data set, cut anywhere. They are not kept and not borrowed.
  * ERR_MALFORMED, ERR_TRUNCATED (a length points past what encloses it), ERR_LIMIT (sequences deeper than
  * DATA_SET_DEPTH_MAX, more than INFLATE_OUTPUT_MAX bytes inflated): PS3.4 Table B.2-1 answers these C000.
- * ERR_REFUSED: the Study, Series, SOP Instance or SOP Class UID is none (PS3.5 §9.1); the text says which.
  * After a failure further bytes are ignored and the call fails again in the same way.
  */
 bool walker_feed(struct walker *w, struct span bytes, struct error *err);
 
-/* That was all. ERR_TRUNCATED inside an element or a sequence; otherwise as walker_feed(). */
+/*
+ * That was all. ERR_TRUNCATED inside an element or a sequence; otherwise as walker_feed(); ERR_REFUSED where all
+ * was read, but the Study, Series, SOP Instance or SOP Class UID is none (PS3.5 §9.1): the text says which.
+ * A missing or empty UID is no error here: see walker_value().
+ */
 bool walker_finish(struct walker *w, struct error *err);
 
 /* Whether (0020,000D) was met, with a value or without: its text, if any, is walker_value(w, FIELD_STUDY_UID). */
