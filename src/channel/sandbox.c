@@ -135,7 +135,7 @@ struct profile {
 
 static const struct profile profiles[] = {
     [SANDBOX_GATE_LISTENER] = { .name = "gate-listener", CALLS(calls_of_listener), CONDITIONS(conditions_of_listener),
-                                .descriptors = 256, .address_space = 512 * MEBIBYTE, .landlock = true },
+                                .descriptors = 1024, .address_space = 512 * MEBIBYTE, .landlock = true },
     [SANDBOX_GATE_CHILD] = { .name = "gate-child", .descriptors = 32, .address_space = 512 * MEBIBYTE },
     [SANDBOX_WEB] = { .name = "web", CALLS(calls_of_web), CONDITIONS(conditions_of_web), .descriptors = 1024,
                       .landlock = true }, /* a stack of 8 MiB of address space a thread: no useful bound */

@@ -239,7 +239,7 @@ static bool act_has_no_core_and_few_descriptors(void)
     struct rlimit core, files;
 
     return getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0 && getrlimit(RLIMIT_NOFILE, &files) == 0
-           && files.rlim_max <= 256;
+           && files.rlim_max <= 1024;
 }
 
 TEST(limits_are_lowered)

@@ -1,0 +1,107 @@
+/*
+ * DIR/fanal.conf as plain values (fanal.conf(5)).
+ *
+ * The whole file is checked before anything starts: an unknown section or key, a value out of its range, a section or key
+ * given twice is an error with its line. Sections may come in any order.
+ */
+#ifndef FANAL_CMD_CONF_H
+#define FANAL_CMD_CONF_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+#include "base/span.h"
+
+#define CONF_BYTES_MAX ((size_t)64 * 1024) /* travels to the vault in one message */
+#define CONF_PEERS_MAX 256
+#define CONF_SENDERS_MAX 256
+#define CONF_NETWORKS_MAX 32 /* addresses of one peer or sender */
+#define CONF_LISTEN_MAX 4    /* addresses of one service: descriptors of one message */
+#define CONF_STORAGE_CLASSES_MAX 64
+
+#define CONF_NAME_SIZE 33   /* X of [peer X], [sender X] */
+#define CONF_AE_SIZE 17     /* PS3.5 Table 6.2-1: 16 bytes */
+#define CONF_ISSUER_SIZE 129
+#define CONF_UID_SIZE 65    /* PS3.5 §9.1: 64 bytes */
+#define CONF_ZONE_SIZE 65
+#define CONF_USER_SIZE 33
+
+#define CONF_CONNECTIONS_DEFAULT 256
+#define CONF_CONNECTIONS_PER_ADDRESS_DEFAULT 64
+#define CONF_CONNECTIONS_LIMIT 1000 /* nobody may ask for more: each DICOM or HL7 connection is a process */
+
+/* A range of addresses; IPv4 as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2). */
+struct conf_network {
+    uint8_t bytes[16];
+    unsigned prefix_bits;
+};
+
+struct conf_networks {
+    struct conf_network items[CONF_NETWORKS_MAX];
+    size_t count;
+};
+
+struct conf_peer {
+    char name[CONF_NAME_SIZE];
+    char ae[CONF_AE_SIZE];
+    struct conf_networks address;
+    bool may_store, may_query, may_retrieve;
+    char issuer[CONF_ISSUER_SIZE];
+};
+
+struct conf_sender {
+    char name[CONF_NAME_SIZE];
+    struct conf_networks address;
+    char issuer[CONF_ISSUER_SIZE];
+    bool keep_unsupported; /* unsupported = keep: answered AA */
+};
+
+/* One service of [listen] and its limits. */
+struct conf_service {
+    struct sockaddr_storage addresses[CONF_LISTEN_MAX];
+    size_t address_count; /* 0: the service is off */
+    unsigned connections, connections_per_address;
+};
+
+struct conf {
+    char timezone[CONF_ZONE_SIZE];
+    char user[CONF_USER_SIZE]; /* empty: chosen at start (docs/operations.md) */
+    bool listen_public;        /* public addresses are allowed in [listen] */
+    struct conf_service dicom, hl7, https;
+    char ae[CONF_AE_SIZE];
+    char storage_classes[CONF_STORAGE_CLASSES_MAX][CONF_UID_SIZE]; /* private ones, beside those of PS3.6 */
+    size_t storage_class_count;
+    struct conf_peer *peers; /* owned */
+    size_t peer_count;
+    struct conf_sender *senders; /* owned */
+    size_t sender_count;
+};
+
+/* Reads the text of a fanal.conf. ERR_USAGE with "line N: what"; ERR_MEMORY. conf_done() frees *out. */
+bool conf_parse(struct span text, struct conf *out, struct error *err);
+void conf_done(struct conf *c);
+
+/*
+ * The peer that calls itself calling_ae (padding spaces and NULs do not count, case does: PS3.8 §9.3.2) from that
+ * numeric address; NULL where there is none. Borrows from c.
+ */
+const struct conf_peer *conf_peer_match(const struct conf *c, struct span calling_ae, struct span address);
+const struct conf_sender *conf_sender_match(const struct conf *c, struct span address);
+
+/* Whether a called AE title names this system. */
+bool conf_is_our_ae(const struct conf *c, struct span called_ae);
+
+/* "1.2.3.4", "::1", "10.0.0.0/8", "2001:db8::/32". False where it is no such thing, or has bits behind its prefix. */
+bool conf_network_parse(struct span text, struct conf_network *out);
+bool conf_network_overlap(const struct conf_network *a, const struct conf_network *b);
+/* address: numeric, as in the log; a zone ("%eth0") does not count. */
+bool conf_networks_hold(const struct conf_networks *n, struct span address);
+
+/* Loopback, private or link-local (RFC 1918, 3927, 4193, 4291): what [listen] takes without `public = yes`. */
+bool conf_address_is_local(const struct sockaddr_storage *address);
+
+/* What `fanal init` writes: every key with its default in a comment, no peer and no sender. */
+const char *conf_default_text(void);
+
+#endif

@@ -1,0 +1,53 @@
+/* The fanal.conf that `fanal init` writes. See conf.h; man/fanal.conf.5 explains each key. */
+#include "cmd/conf.h"
+
+static const char text[] =
+    "# Fanal's configuration: fanal.conf(5). Lines are at most 190 bytes long; a list may go on in indented lines.\n"
+    "# A change takes effect when fanal serve is started again.\n"
+    "\n"
+    "[site]\n"
+    "# Zone of times that are sent without one.\n"
+    "timezone = UTC\n"
+    "# Unprivileged user that a Fanal started as root becomes: default the owner of this directory; where that is root,\n"
+    "# \"fanal\" where it exists, else \"nobody\".\n"
+    "#user = fanal\n"
+    "\n"
+    "[listen]\n"
+    "# address:port, up to four each, or off. Port 0: the system chooses; run/ports says which.\n"
+    "dicom = 127.0.0.1:11112\n"
+    "hl7 = 127.0.0.1:2575\n"
+    "https = 127.0.0.1:8443\n"
+    "# Addresses that are neither loopback nor private (RFC 1918, RFC 4193) are refused without this.\n"
+    "#public = yes\n"
+    "\n"
+    "[dicom]\n"
+    "# The AE title that peers call.\n"
+    "ae = FANAL\n"
+    "# Private SOP Classes to store, beside those of PS3.6.\n"
+    "#storage_classes = 1.2.840.113619.4.26\n"
+    "\n"
+    "[limits]\n"
+    "# Connections at the same time, in all and from one address.\n"
+    "#dicom_connections = 256\n"
+    "#dicom_connections_per_address = 64\n"
+    "#hl7_connections = 256\n"
+    "#hl7_connections_per_address = 64\n"
+    "#https_connections = 256\n"
+    "#https_connections_per_address = 64\n"
+    "\n"
+    "# Who may connect. Without a [peer] no DICOM association is accepted, without a [sender] no HL7 message.\n"
+    "#[peer CT1]\n"
+    "#ae = CT1\n"
+    "#address = 10.1.2.3, 10.1.3.0/24\n"
+    "#may = store\n"
+    "#issuer = HOSPITAL\n"
+    "#\n"
+    "#[sender LIS]\n"
+    "#address = 10.1.2.4\n"
+    "#issuer = HOSPITAL\n"
+    "#unsupported = keep\n";
+
+const char *conf_default_text(void)
+{
+    return text;
+}
