@@ -16,6 +16,7 @@
 #include "record/kind.h"
 
 struct store;
+struct tuning;
 
 /* What a store is given from outside, so that a test can hold it. All borrowed. */
 struct store_options {
@@ -23,6 +24,7 @@ struct store_options {
     const struct log *log;
     struct span secret; /* passphrase or key file content; wiped by its owner after store_open() */
     bool read_only;     /* verify, list on a store that nobody serves: cuts nothing, writes nothing */
+    const struct tuning *tuning; /* vault/tuning.h, for tests; NULL: as a service has it */
 };
 
 /* Makes the empty store `dir`/vault. ERR_EXISTS where there is one. */

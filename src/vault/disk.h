@@ -1,0 +1,62 @@
+/*
+ * The file calls of the vault, as a table that a test can stand in for: failures at the n-th call, power cuts.
+ *
+ * Only what changes the disk (and how much of it is free) goes through here; reading is plain pread(2). Paths are the
+ * store's own; nothing from the wire becomes one.
+ */
+#ifndef FANAL_VAULT_DISK_H
+#define FANAL_VAULT_DISK_H
+
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/span.h"
+
+/* Each as the system call of its name: -1 and errno. */
+struct file_ops {
+    int (*open)(void *context, const char *path, int flags); /* O_CLOEXEC and mode 0600 are added */
+    ssize_t (*pwrite)(void *context, int fd, const void *bytes, size_t len, off_t offset);
+    int (*fdatasync)(void *context, int fd);
+    int (*ftruncate)(void *context, int fd, off_t len);
+    int (*rename)(void *context, const char *from, const char *to);
+    int (*unlink)(void *context, const char *path);
+    int (*mkdir)(void *context, const char *path); /* mode 0700 */
+    int (*sync_dir)(void *context, const char *path);
+    int (*close)(void *context, int fd);
+    /* Starts writing a range back without waiting; a hint, its failure means nothing. */
+    void (*write_behind)(void *context, int fd, off_t offset, off_t len);
+    int (*free_bytes)(void *context, const char *path, uint64_t *out);
+};
+
+extern const struct file_ops file_ops_system;
+
+#define DISK_PATH_MAX 4096
+
+/* The directory `vault` and how to reach it. */
+struct disk {
+    const struct file_ops *ops;
+    void *context;
+    char root[DISK_PATH_MAX - 256]; /* DIR/vault; names below it fit behind */
+};
+
+/* out[DISK_PATH_MAX] = root/name. Names are our own and short: always fits. */
+void disk_path(const struct disk *d, const char *name, char *out);
+
+/* A descriptor, or -1. name is relative to the root. */
+int disk_open(const struct disk *d, const char *name, int flags, struct error *err);
+void disk_close(const struct disk *d, int *fd);
+bool disk_write_at(const struct disk *d, int fd, struct span bytes, uint64_t offset, struct error *err);
+bool disk_sync(const struct disk *d, int fd, struct error *err);
+bool disk_truncate(const struct disk *d, int fd, uint64_t len, struct error *err);
+bool disk_rename(const struct disk *d, const char *from, const char *to, struct error *err);
+bool disk_unlink(const struct disk *d, const char *name, struct error *err);
+bool disk_sync_dir(const struct disk *d, const char *name, struct error *err);
+/* Makes the directory where it is missing and syncs the one above it. */
+bool disk_make_dir(const struct disk *d, const char *name, struct error *err);
+bool disk_free_bytes(const struct disk *d, uint64_t *out, struct error *err);
+bool disk_exists(const struct disk *d, const char *name);
+
+/* The file `name` in `dir` holds exactly bytes, or, until all of it is durable, what it held before. */
+bool disk_replace(const struct disk *d, const char *dir, const char *name, struct span bytes, struct error *err);
+
+#endif

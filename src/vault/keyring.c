@@ -1,0 +1,650 @@
+/* The keyring. See keyring.h. */
+#include "vault/keyring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/reader.h"
+#include "vault/unit_map.h"
+
+#define COPIES 2
+#define KEY_CACHE 256u /* data keys kept open; a power of two */
+#define SLOTS_READ 512u /* slots read at once while opening */
+#define ARGON2_PASSES 3u
+#define ARGON2_KIB 65536u
+#define KEY_FILE_PREFIX SPAN_LIT("key:")
+#define KEY_FILE_BYTES_MIN 32u
+
+enum kdf { KDF_ARGON2ID = 1, KDF_KEY_FILE = 2 };
+
+static const char *const copy_names[COPIES] = { "keyring.0", "keyring.1" };
+
+/* What must not be swapped, dumped or left behind: sodium_malloc'ed. */
+struct secrets {
+    struct vault_keys keys;
+    struct {
+        uint32_t slot; /* 0 is the signing key and is never cached: free place */
+        uint8_t key[KEY_BYTES];
+    } cache[KEY_CACHE];
+};
+
+struct keyring {
+    const struct disk *disk;
+    struct secrets *secrets;
+    struct seal seal; /* of the thread that grows */
+    uint8_t vault_id[VAULT_ID_BYTES];
+    int fd[COPIES];
+    pthread_mutex_t lock; /* all below, and secrets->cache */
+    uint32_t count;       /* slots that both copies hold */
+    uint32_t next_ready;  /* every slot from here on is ready */
+    struct unit_map map;
+    struct dirty_slot {
+        uint32_t slot;
+        uint8_t tag[UNIT_TAG_BYTES];
+    } *dirty; /* assigned and not yet written so */
+    size_t dirty_count, dirty_cap;
+};
+
+static void derive_all(struct vault_keys *k)
+{
+    seal_derive(k->master, "wrap", k->wrap);
+    seal_derive(k->master, "keyring", k->keyring);
+    seal_derive(k->master, "unit", k->unit);
+    seal_derive(k->master, "file", k->file);
+    seal_derive(k->master, "marker", k->marker);
+    seal_derive(k->master, "confirm", k->confirm);
+}
+
+static void put_u32(uint8_t *out, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint32_t get_u32(const uint8_t *in)
+{
+    struct reader r = reader_over(span_of(in, 4));
+
+    return read_u32le(&r);
+}
+
+/* ---- the header ---- */
+
+static enum kdf kdf_of(struct span secret)
+{
+    return span_starts(secret, KEY_FILE_PREFIX) && secret.len >= KEY_FILE_PREFIX.len + KEY_FILE_BYTES_MIN ? KDF_KEY_FILE
+                                                                                                       : KDF_ARGON2ID;
+}
+
+/* The key-encryption key for a header's salt and parameters. */
+static bool kek_of(struct span secret, const uint8_t *header, uint8_t kek[KEY_BYTES], struct error *err)
+{
+    uint32_t kdf = get_u32(header + 12);
+    uint64_t passes = get_u32(header + 32);
+    uint64_t kib = get_u32(header + 36);
+    uint8_t salt[KEY_BYTES] = { 0 };
+
+    if (kdf != kdf_of(secret))
+        return error_set(err, ERR_SEALED, "the keyring opens with a %s", kdf == KDF_KEY_FILE ? "key file" : "passphrase");
+    memcpy(salt, header + 16, 16);
+    if (kdf == KDF_KEY_FILE) {
+        seal_mac(salt, span_part(secret, KEY_FILE_PREFIX.len, secret.len), kek);
+        return true;
+    }
+    if (passes != ARGON2_PASSES || kib != ARGON2_KIB)
+        return error_set(err, ERR_DAMAGED, "keyring header: Argon2id parameters are not ours");
+    if (crypto_pwhash(kek, KEY_BYTES, (const char *)secret.ptr, secret.len, salt, passes, kib * 1024,
+                      crypto_pwhash_ALG_ARGON2ID13) != 0)
+        return error_set(err, ERR_MEMORY, "Argon2id needs %llu KiB", (unsigned long long)kib);
+    return true;
+}
+
+static bool header_make(struct seal *s, struct vault_keys *keys, struct span secret, uint64_t now_us,
+                        uint8_t out[KEYRING_HEADER_BYTES], struct error *err)
+{
+    uint8_t kek[KEY_BYTES];
+    bool ok;
+
+    memset(out, 0, KEYRING_HEADER_BYTES);
+    memcpy(out, "FANALKEY", 8);
+    put_u32(out + 8, 1);
+    put_u32(out + 12, kdf_of(secret));
+    seal_random(out + 16, 16);
+    if (kdf_of(secret) == KDF_ARGON2ID) {
+        put_u32(out + 32, ARGON2_PASSES);
+        put_u32(out + 36, ARGON2_KIB);
+    }
+    seal_random(out + 40, VAULT_ID_BYTES);
+    put_u32(out + 56, (uint32_t)now_us);
+    put_u32(out + 60, (uint32_t)(now_us >> 32));
+    seal_random(out + 64, NONCE_BYTES);
+    if (!kek_of(secret, out, kek, err))
+        return false;
+    ok = seal_encrypt(s, kek, out + 64, span_of(out, 64), span_of(keys->master, KEY_BYTES), out + 76, err);
+    seal_wipe(kek, sizeof kek);
+    seal_mac(keys->keyring, span_of(out, 480), out + 480);
+    return ok;
+}
+
+/* Opens the master key with one copy's header. ERR_SEALED where it does not open. */
+static bool header_open(struct seal *s, const uint8_t header[KEYRING_HEADER_BYTES], struct span secret,
+                        struct vault_keys *keys, struct error *err)
+{
+    uint8_t kek[KEY_BYTES];
+    bool ok;
+
+    if (memcmp(header, "FANALKEY", 8) != 0 || get_u32(header + 8) != 1)
+        return error_set(err, ERR_DAMAGED, "keyring header is not ours");
+    if (!kek_of(secret, header, kek, err))
+        return false;
+    ok = seal_decrypt(s, kek, header + 64, span_of(header, 64), span_of(header + 76, KEY_BYTES + TAG_BYTES), keys->master, err);
+    seal_wipe(kek, sizeof kek);
+    if (!ok)
+        return error_set(err, ERR_SEALED, "the secret does not open the keyring");
+    derive_all(keys);
+    if (!seal_mac_fits(keys->keyring, span_of(header, 480), header + 480, HASH_BYTES))
+        return error_set(err, ERR_DAMAGED, "keyring header fails its HMAC");
+    return true;
+}
+
+/* ---- slots ---- */
+
+static void slot_finish(const struct vault_keys *keys, uint8_t slot[KEYRING_SLOT_BYTES])
+{
+    uint8_t mac[HASH_BYTES];
+
+    seal_mac(keys->keyring, span_of(slot, 112), mac);
+    memcpy(slot + 112, mac, 16);
+}
+
+static void slot_associated(uint32_t number, const uint8_t vault_id[VAULT_ID_BYTES], uint8_t out[4 + VAULT_ID_BYTES])
+{
+    put_u32(out, number);
+    memcpy(out + 4, vault_id, VAULT_ID_BYTES);
+}
+
+static bool slot_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t number,
+                      enum slot_state state, uint8_t out[KEYRING_SLOT_BYTES], struct error *err)
+{
+    uint8_t key[KEY_BYTES];
+    uint8_t associated[4 + VAULT_ID_BYTES];
+    bool ok;
+
+    memset(out, 0, KEYRING_SLOT_BYTES);
+    put_u32(out, number);
+    out[4] = (uint8_t)state;
+    seal_random(out + 24, NONCE_BYTES);
+    seal_random(key, sizeof key);
+    slot_associated(number, vault_id, associated);
+    ok = seal_encrypt(s, keys->wrap, out + 24, span_of(associated, sizeof associated), span_of(key, sizeof key), out + 36, err);
+    seal_wipe(key, sizeof key);
+    slot_finish(keys, out);
+    return ok;
+}
+
+static bool slot_is_valid(const struct vault_keys *keys, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES])
+{
+    return get_u32(slot) == number && slot[4] >= SLOT_READY && slot[4] <= SLOT_SIGNING
+        && seal_mac_fits(keys->keyring, span_of(slot, 112), slot + 112, 16);
+}
+
+static uint64_t slot_offset(uint32_t number)
+{
+    return KEYRING_HEADER_BYTES + (uint64_t)number * KEYRING_SLOT_BYTES;
+}
+
+/* `count` fresh ready slots from `first` on; the caller frees. NULL without memory. */
+static uint8_t *slots_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t first, uint32_t count,
+                           struct error *err)
+{
+    uint8_t *slots = malloc((size_t)count * KEYRING_SLOT_BYTES);
+
+    if (slots == NULL) {
+        (void)error_set(err, ERR_MEMORY, "no memory for keyring slots");
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (!slot_make(s, keys, vault_id, first + i, first + i == 0 ? SLOT_SIGNING : SLOT_READY,
+                       slots + (size_t)i * KEYRING_SLOT_BYTES, err)) {
+            free(slots);
+            return NULL;
+        }
+    return slots;
+}
+
+bool keyring_create(const struct disk *d, const struct seal_suite *suite, struct span secret, uint64_t now_us, struct error *err)
+{
+    struct seal s;
+    struct vault_keys *keys = sodium_malloc(sizeof *keys);
+    uint8_t *slots = NULL;
+    struct writer file = writer_new(KEYRING_HEADER_BYTES + KEYRING_BATCH * KEYRING_SLOT_BYTES);
+    uint8_t header[KEYRING_HEADER_BYTES];
+    bool ok = false;
+
+    if (keys == NULL)
+        return error_set(err, ERR_MEMORY, "no locked memory for keys");
+    if (seal_init(&s, suite, err)) {
+        seal_random(keys->master, KEY_BYTES);
+        derive_all(keys);
+        if (header_make(&s, keys, secret, now_us, header, err))
+            slots = slots_make(&s, keys, header + 40, 0, KEYRING_BATCH, err);
+        write_span(&file, span_of(header, sizeof header));
+        if (slots != NULL) {
+            write_span(&file, span_of(slots, KEYRING_BATCH * KEYRING_SLOT_BYTES));
+            ok = writer_ok(&file, err, "keyring");
+        }
+        for (int i = 0; ok && i < COPIES; i++)
+            ok = disk_replace(d, ".", copy_names[i], writer_span(&file), err);
+        seal_done(&s);
+    }
+    free(slots);
+    writer_done(&file);
+    sodium_free(keys);
+    return ok;
+}
+
+/* ---- opening ---- */
+
+static bool unseal(struct keyring *k, struct span secret, keyring_finding *report, void *context, struct error *err)
+{
+    uint8_t header[COPIES][KEYRING_HEADER_BYTES];
+    struct error why[COPIES] = { 0 };
+    bool there[COPIES];
+    int use = -1;
+
+    for (int i = 0; i < COPIES; i++)
+        there[i] = k->fd[i] >= 0 && file_read_at(k->fd[i], header[i], KEYRING_HEADER_BYTES, 0, &why[i]);
+    for (int i = 0; i < COPIES && use < 0; i++) {
+        if (i > 0 && there[0] && there[i] && memcmp(header[0], header[i], KEYRING_HEADER_BYTES) == 0)
+            why[i] = why[0]; /* Argon2id is slow: not twice for the same bytes */
+        else if (there[i] && header_open(&k->seal, header[i], secret, &k->secrets->keys, &why[i]))
+            use = i;
+    }
+    if (use < 0) {
+        bool sealed = why[0].code == ERR_SEALED || why[1].code == ERR_SEALED;
+
+        return error_set(err, sealed ? ERR_SEALED : ERR_DAMAGED, "%s", why[why[0].code == ERR_SEALED ? 0 : 1].text);
+    }
+    memcpy(k->vault_id, header[use] + 40, VAULT_ID_BYTES);
+    for (int i = 0; i < COPIES; i++)
+        if (!there[i] || memcmp(header[i], header[use], KEYRING_HEADER_BYTES) != 0)
+            report(context, i == 0 ? "keyring.0: header is damaged or missing" : "keyring.1: header is damaged or missing");
+    return true;
+}
+
+/* Up to SLOTS_READ slots of one copy from `first` on; returns how many there are. Missing bytes read as zeros. */
+static uint32_t read_slots(int fd, uint32_t first, uint8_t *out)
+{
+    uint64_t size = 0;
+    uint64_t from = slot_offset(first);
+    size_t len;
+
+    memset(out, 0, (size_t)SLOTS_READ * KEYRING_SLOT_BYTES);
+    if (fd < 0 || !file_size(fd, &size, NULL) || size <= from)
+        return 0;
+    len = size - from < (uint64_t)SLOTS_READ * KEYRING_SLOT_BYTES ? (size_t)(size - from) : SLOTS_READ * KEYRING_SLOT_BYTES;
+    (void)file_read_at(fd, out, len, from, NULL);
+    return (uint32_t)((len + KEYRING_SLOT_BYTES - 1) / KEYRING_SLOT_BYTES);
+}
+
+static bool is_zero(const uint8_t *slot)
+{
+    return sodium_is_zero(slot, KEYRING_SLOT_BYTES);
+}
+
+enum slot_verdict { SLOT_SAME, SLOT_HEAL, SLOT_MAKE, SLOT_DAMAGED_0, SLOT_DAMAGED_1, SLOT_LOST };
+
+/*
+ * Compares the two copies of a slot; *best is the one to believe (NULL where lost). An unfinished growth or assignment is
+ * to be healed from the believed one; what cannot have come from a cut between two writes is damage.
+ */
+static enum slot_verdict slot_judge(const struct vault_keys *keys, uint32_t number, const uint8_t *a, const uint8_t *b,
+                                    const uint8_t **best)
+{
+    bool a_valid = slot_is_valid(keys, number, a);
+    bool b_valid = slot_is_valid(keys, number, b);
+
+    *best = NULL;
+    if (!a_valid && !b_valid)
+        return is_zero(a) && is_zero(b) ? SLOT_MAKE : SLOT_LOST;
+    if (a_valid && b_valid) {
+        *best = b[4] > a[4] ? b : a;
+        return memcmp(a, b, KEYRING_SLOT_BYTES) == 0 ? SLOT_SAME : SLOT_HEAL;
+    }
+    *best = a_valid ? a : b;
+    if ((*best)[4] == SLOT_READY && is_zero(a_valid ? b : a))
+        return SLOT_HEAL;
+    return a_valid ? SLOT_DAMAGED_1 : SLOT_DAMAGED_0;
+}
+
+static void report_slot(keyring_finding *report, void *context, enum slot_verdict v, uint32_t number)
+{
+    static const struct {
+        const char *where, *what;
+    } words[] = {
+        [SLOT_HEAL] = { "keyring", "differs between the copies" },
+        [SLOT_MAKE] = { "keyring", "is empty in both copies" },
+        [SLOT_DAMAGED_0] = { "keyring.0", "is damaged" },
+        [SLOT_DAMAGED_1] = { "keyring.1", "is damaged" },
+        [SLOT_LOST] = { "keyring", "is damaged in both copies, what it opens is lost" },
+    };
+    char text[120];
+
+    (void)snprintf(text, sizeof text, "%s: slot %u %s", words[v].where, number, words[v].what);
+    report(context, text);
+}
+
+static bool slot_heal(struct keyring *k, uint32_t number, const uint8_t *best, struct error *err)
+{
+    uint8_t fresh[KEYRING_SLOT_BYTES];
+
+    if (best == NULL) {
+        if (!slot_make(&k->seal, &k->secrets->keys, k->vault_id, number, SLOT_READY, fresh, err))
+            return false;
+        best = fresh;
+    }
+    for (int i = 0; i < COPIES; i++)
+        if (!disk_write_at(k->disk, k->fd[i], span_of(best, KEYRING_SLOT_BYTES), slot_offset(number), err)
+            || !disk_sync(k->disk, k->fd[i], err))
+            return error_within(err, "%s", copy_names[i]);
+    return true;
+}
+
+/* Takes one believed slot into memory. */
+static bool slot_load(struct keyring *k, uint32_t number, const uint8_t *best, struct error *err)
+{
+    if (best == NULL || best[4] == SLOT_SIGNING || best[4] == SLOT_READY)
+        return true;
+    k->next_ready = number + 1;
+    if (best[4] == SLOT_ASSIGNED && !unit_map_put(&k->map, best + 8, number))
+        return error_set(err, ERR_MEMORY, "no memory for %u units", number);
+    return true;
+}
+
+/* Walks both copies. visit is NULL for a check: then nothing is healed and everything unequal is reported. */
+static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *report, void *context, struct error *err)
+{
+    uint8_t *a = malloc((size_t)SLOTS_READ * KEYRING_SLOT_BYTES);
+    uint8_t *b = malloc((size_t)SLOTS_READ * KEYRING_SLOT_BYTES);
+    bool ok = a != NULL && b != NULL;
+    uint32_t first = 0, got = SLOTS_READ;
+
+    if (!ok)
+        (void)error_set(err, ERR_MEMORY, "no memory to read the keyring");
+    for (; ok && got == SLOTS_READ; first += got) {
+        uint32_t in_a = read_slots(k->fd[0], first, a);
+        uint32_t in_b = read_slots(k->fd[1], first, b);
+
+        got = in_a > in_b ? in_a : in_b;
+        for (uint32_t i = 0; ok && i < got; i++) {
+            const uint8_t *best;
+            enum slot_verdict v = slot_judge(&k->secrets->keys, first + i, a + (size_t)i * KEYRING_SLOT_BYTES,
+                                             b + (size_t)i * KEYRING_SLOT_BYTES, &best);
+
+            if ((v == SLOT_HEAL || v == SLOT_MAKE) && heal)
+                ok = slot_heal(k, first + i, best, err);
+            else if (v >= SLOT_DAMAGED_0 || (v != SLOT_SAME && !load))
+                report_slot(report, context, v, first + i);
+            ok = ok && (!load || slot_load(k, first + i, best, err));
+        }
+    }
+    if (ok && load)
+        k->count = first;
+    free(a);
+    free(b);
+    return ok;
+}
+
+struct keyring *keyring_open(const struct disk *d, const struct seal_suite *suite, struct span secret, bool read_only,
+                             keyring_finding *report, void *context, struct error *err)
+{
+    struct keyring *k = calloc(1, sizeof *k);
+
+    if (k == NULL) {
+        (void)error_set(err, ERR_MEMORY, "no memory for the keyring");
+        return NULL;
+    }
+    *k = (struct keyring){ .disk = d, .fd = { -1, -1 }, .next_ready = 1 };
+    (void)pthread_mutex_init(&k->lock, NULL);
+    k->secrets = sodium_malloc(sizeof *k->secrets);
+    if (k->secrets == NULL) {
+        (void)error_set(err, ERR_MEMORY, "no locked memory for keys");
+        keyring_close(k);
+        return NULL;
+    }
+    memset(k->secrets, 0, sizeof *k->secrets);
+    for (int i = 0; i < COPIES; i++)
+        k->fd[i] = disk_open(d, copy_names[i], read_only ? O_RDONLY : O_RDWR, err);
+    if ((k->fd[0] < 0 && k->fd[1] < 0) || !seal_init(&k->seal, suite, err) || !unseal(k, secret, report, context, err)
+        || !walk(k, true, !read_only && k->fd[0] >= 0 && k->fd[1] >= 0, report, context, err)) {
+        keyring_close(k);
+        return NULL;
+    }
+    return k;
+}
+
+void keyring_close(struct keyring *k)
+{
+    if (k == NULL)
+        return;
+    for (int i = 0; i < COPIES; i++)
+        disk_close(k->disk, &k->fd[i]);
+    seal_done(&k->seal);
+    unit_map_done(&k->map);
+    free(k->dirty);
+    sodium_free(k->secrets); /* wipes */
+    (void)pthread_mutex_destroy(&k->lock);
+    free(k);
+}
+
+const struct vault_keys *keyring_keys(const struct keyring *k)
+{
+    return &k->secrets->keys;
+}
+
+const uint8_t *keyring_vault_id(const struct keyring *k)
+{
+    return k->vault_id;
+}
+
+/* ---- units ---- */
+
+static void tag_of(const struct keyring *k, struct span unit, uint8_t out[UNIT_TAG_BYTES])
+{
+    uint8_t mac[HASH_BYTES];
+
+    seal_mac(k->secrets->keys.unit, unit, mac);
+    memcpy(out, mac, UNIT_TAG_BYTES);
+}
+
+/* With the lock held. */
+static bool assign(struct keyring *k, const uint8_t tag[UNIT_TAG_BYTES], uint32_t slot, struct error *err)
+{
+    if (k->dirty_count == k->dirty_cap) {
+        size_t cap = k->dirty_cap == 0 ? 64 : k->dirty_cap * 2;
+        struct dirty_slot *more = realloc(k->dirty, cap * sizeof *more);
+
+        if (more == NULL)
+            return error_set(err, ERR_MEMORY, "no memory for an assigned slot");
+        k->dirty = more;
+        k->dirty_cap = cap;
+    }
+    if (!unit_map_put(&k->map, tag, slot))
+        return error_set(err, ERR_MEMORY, "no memory for a unit");
+    k->dirty[k->dirty_count] = (struct dirty_slot){ .slot = slot };
+    memcpy(k->dirty[k->dirty_count].tag, tag, UNIT_TAG_BYTES);
+    k->dirty_count++;
+    if (slot >= k->next_ready)
+        k->next_ready = slot + 1;
+    return true;
+}
+
+bool keyring_slot_of(struct keyring *k, struct span unit, uint32_t *slot, struct error *err)
+{
+    uint8_t tag[UNIT_TAG_BYTES];
+    bool ok = true;
+
+    tag_of(k, unit, tag);
+    (void)pthread_mutex_lock(&k->lock);
+    if (!unit_map_get(&k->map, tag, slot)) {
+        if (k->next_ready >= k->count)
+            ok = error_set(err, ERR_BUSY, "no data key is ready");
+        else if ((ok = assign(k, tag, k->next_ready, err)))
+            *slot = k->next_ready - 1;
+    }
+    (void)pthread_mutex_unlock(&k->lock);
+    return ok;
+}
+
+bool keyring_assign(struct keyring *k, struct span unit, uint32_t slot, struct error *err)
+{
+    uint8_t tag[UNIT_TAG_BYTES];
+    uint32_t known;
+    bool ok;
+
+    tag_of(k, unit, tag);
+    (void)pthread_mutex_lock(&k->lock);
+    ok = (unit_map_get(&k->map, tag, &known) && known == slot) || assign(k, tag, slot, err);
+    (void)pthread_mutex_unlock(&k->lock);
+    return ok;
+}
+
+void keyring_burn(struct keyring *k, uint32_t slot)
+{
+    (void)pthread_mutex_lock(&k->lock);
+    if (slot >= k->next_ready && slot < k->count)
+        k->next_ready = slot + 1;
+    (void)pthread_mutex_unlock(&k->lock);
+}
+
+/* The slot as it is on disk, from the first copy that holds it whole. */
+static bool slot_read(struct keyring *k, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES], struct error *err)
+{
+    for (int i = 0; i < COPIES; i++)
+        if (k->fd[i] >= 0 && file_read_at(k->fd[i], out, KEYRING_SLOT_BYTES, slot_offset(number), err)
+            && slot_is_valid(&k->secrets->keys, number, out))
+            return true;
+    return error_set(err, ERR_DAMAGED, "keyring: slot %u is damaged in both copies", number);
+}
+
+bool keyring_data_key(struct keyring *k, struct seal *s, uint32_t slot, uint8_t out[KEY_BYTES], struct error *err)
+{
+    uint8_t bytes[KEYRING_SLOT_BYTES];
+    uint8_t associated[4 + VAULT_ID_BYTES];
+    uint32_t place = slot & (KEY_CACHE - 1);
+    bool hit;
+
+    (void)pthread_mutex_lock(&k->lock);
+    hit = slot != 0 && k->secrets->cache[place].slot == slot;
+    if (hit)
+        memcpy(out, k->secrets->cache[place].key, KEY_BYTES);
+    (void)pthread_mutex_unlock(&k->lock);
+    if (hit)
+        return true;
+    if (!slot_read(k, slot, bytes, err))
+        return false;
+    if (bytes[4] == SLOT_ERASED)
+        return error_set(err, ERR_REFUSED, "the data key in slot %u was erased", slot);
+    slot_associated(slot, k->vault_id, associated);
+    if (!seal_decrypt(s, k->secrets->keys.wrap, bytes + 24, span_of(associated, sizeof associated),
+                      span_of(bytes + 36, KEY_BYTES + TAG_BYTES), out, err))
+        return error_within(err, "keyring slot %u", slot);
+    if (slot != 0) {
+        (void)pthread_mutex_lock(&k->lock);
+        k->secrets->cache[place].slot = slot;
+        memcpy(k->secrets->cache[place].key, out, KEY_BYTES);
+        (void)pthread_mutex_unlock(&k->lock);
+    }
+    return true;
+}
+
+/* ---- growing and flushing ---- */
+
+bool keyring_wants_growth(struct keyring *k)
+{
+    bool wants;
+
+    (void)pthread_mutex_lock(&k->lock);
+    wants = k->count - k->next_ready < KEYRING_LOW_WATER;
+    (void)pthread_mutex_unlock(&k->lock);
+    return wants;
+}
+
+bool keyring_grow(struct keyring *k, struct error *err)
+{
+    uint32_t first = k->count; /* only this thread changes it */
+    uint8_t *slots;
+    bool ok = true;
+
+    if (first > UINT32_MAX - KEYRING_BATCH)
+        return error_set(err, ERR_LIMIT, "the keyring is full");
+    slots = slots_make(&k->seal, &k->secrets->keys, k->vault_id, first, KEYRING_BATCH, err);
+    if (slots == NULL)
+        return false;
+    for (int i = 0; ok && i < COPIES; i++)
+        ok = disk_write_at(k->disk, k->fd[i], span_of(slots, (size_t)KEYRING_BATCH * KEYRING_SLOT_BYTES), slot_offset(first), err)
+            && disk_sync(k->disk, k->fd[i], err);
+    free(slots);
+    if (!ok)
+        return error_within(err, "keyring");
+    (void)pthread_mutex_lock(&k->lock);
+    k->count = first + KEYRING_BATCH;
+    (void)pthread_mutex_unlock(&k->lock);
+    return true;
+}
+
+static bool write_assigned(struct keyring *k, int copy, const struct dirty_slot *d, struct error *err)
+{
+    uint8_t slot[KEYRING_SLOT_BYTES];
+
+    if (!slot_read(k, d->slot, slot, err))
+        return true; /* lost already, and named by verify; nothing to write */
+    slot[4] = SLOT_ASSIGNED;
+    memcpy(slot + 8, d->tag, UNIT_TAG_BYTES);
+    slot_finish(&k->secrets->keys, slot);
+    return disk_write_at(k->disk, k->fd[copy], span_of(slot, sizeof slot), slot_offset(d->slot), err);
+}
+
+bool keyring_flush(struct keyring *k, struct error *err)
+{
+    struct dirty_slot *work;
+    size_t count;
+    bool ok = true;
+
+    (void)pthread_mutex_lock(&k->lock);
+    work = k->dirty;
+    count = k->dirty_count;
+    k->dirty = NULL;
+    k->dirty_count = k->dirty_cap = 0;
+    (void)pthread_mutex_unlock(&k->lock);
+    for (int copy = 0; ok && count > 0 && copy < COPIES; copy++) {
+        for (size_t i = 0; ok && i < count; i++)
+            ok = write_assigned(k, copy, &work[i], err);
+        ok = ok && disk_sync(k->disk, k->fd[copy], err);
+    }
+    if (!ok) { /* they stay to be written: back in front of what came since */
+        (void)pthread_mutex_lock(&k->lock);
+        for (size_t i = 0; i < count; i++)
+            (void)assign(k, work[i].tag, work[i].slot, NULL);
+        (void)pthread_mutex_unlock(&k->lock);
+    }
+    free(work);
+    return ok;
+}
+
+bool keyring_check(struct keyring *k, keyring_finding *report, void *context, struct error *err)
+{
+    uint8_t header[KEYRING_HEADER_BYTES];
+
+    for (int i = 0; i < COPIES; i++)
+        if (k->fd[i] < 0 || !file_read_at(k->fd[i], header, sizeof header, 0, NULL)
+            || !seal_mac_fits(k->secrets->keys.keyring, span_of(header, 480), header + 480, HASH_BYTES))
+            report(context, i == 0 ? "keyring.0: header is damaged or missing" : "keyring.1: header is damaged or missing");
+    return walk(k, false, false, report, context, err);
+}

@@ -1,0 +1,353 @@
+/*
+ * Reading what is committed: entries, facts, bodies, the chain of rules. Any thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "vault/store_internal.h"
+
+int segment_fd(struct store *s, uint32_t number)
+{
+    char name[NAME_BYTES_MAX], path[DISK_PATH_MAX];
+    int fd = -1;
+
+    (void)pthread_mutex_lock(&s->segment_lock);
+    if (number >= s->segment_fd_count && number < SEGMENTS_MAX) {
+        size_t count = (size_t)number + 16;
+        int *more = realloc(s->segment_fds, count * sizeof *more);
+
+        for (size_t i = s->segment_fd_count; more != NULL && i < count; i++)
+            more[i] = -1;
+        if (more != NULL) {
+            s->segment_fds = more;
+            s->segment_fd_count = count;
+        }
+    }
+    if (number < s->segment_fd_count) {
+        if (s->segment_fds[number] < 0) {
+            segment_name(number, name);
+            disk_path(&s->disk, name, path);
+            s->segment_fds[number] = open(path, O_RDONLY | O_CLOEXEC);
+        }
+        fd = s->segment_fds[number];
+    }
+    (void)pthread_mutex_unlock(&s->segment_lock);
+    return fd;
+}
+
+uint64_t segment_size(struct store *s, uint32_t number)
+{
+    int fd = segment_fd(s, number);
+    uint64_t size = 0;
+
+    return fd >= 0 && file_size(fd, &size, NULL) ? size : 0;
+}
+
+uint32_t segment_count(struct store *s)
+{
+    char name[NAME_BYTES_MAX];
+    uint32_t count = 0;
+
+    for (; count < SEGMENTS_MAX; count++) {
+        segment_name(count, name);
+        if (!disk_exists(&s->disk, name))
+            break;
+    }
+    return count;
+}
+
+bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry, struct error *err)
+{
+    int fd = segment_fd(s, address_segment(where));
+    struct entry_header got;
+    uint8_t *out;
+
+    writer_reset(entry);
+    out = write_room(entry, ENTRY_HEADER_BYTES);
+    if (out == NULL)
+        return writer_ok(entry, err, "entry");
+    if (fd < 0 || !file_read_at(fd, out, ENTRY_HEADER_BYTES, address_offset(where), err))
+        return error_set(err, ERR_DAMAGED, "log/%08u.seg: nothing to read at %u", address_segment(where), address_offset(where));
+    if (!entry_header_decode(writer_span(entry), &got, err))
+        return error_within(err, "log/%08u.seg at %u", address_segment(where), address_offset(where));
+    if (position != UINT64_MAX && got.position != position)
+        return error_set(err, ERR_DAMAGED, "log/%08u.seg at %u: another entry is there", address_segment(where),
+                         address_offset(where));
+    out = write_room(entry, got.length - ENTRY_HEADER_BYTES);
+    if (out == NULL)
+        return writer_ok(entry, err, "entry");
+    if (!file_read_at(fd, out, got.length - ENTRY_HEADER_BYTES, address_offset(where) + ENTRY_HEADER_BYTES, err))
+        return error_set(err, ERR_DAMAGED, "log/%08u.seg at %u: the entry is cut short", address_segment(where),
+                         address_offset(where));
+    *h = got;
+    return true;
+}
+
+bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry, struct writer *clear,
+                struct span *unit, struct span *facts, struct record_keys *keys, struct error *err)
+{
+    static const uint8_t nonce[NONCE_BYTES] = { 0 };
+    uint8_t data_key[KEY_BYTES];
+    struct reader r;
+    uint8_t *out;
+
+    if (!keyring_data_key(s->keyring, seal, h->slot, data_key, err))
+        return false;
+    seal_record_keys(data_key, h->salt, keys);
+    seal_wipe(data_key, sizeof data_key);
+    if (!seal_equal(keys->commitment, h->commitment, HASH_BYTES))
+        return error_set(err, ERR_DAMAGED, "the commitment does not fit the key");
+    writer_reset(clear);
+    out = write_room(clear, h->facts_bytes - TAG_BYTES);
+    if (out == NULL)
+        return writer_ok(clear, err, "facts");
+    if (!seal_decrypt(seal, keys->facts, nonce, span_part(entry, ENTRY_AAD_FROM, ENTRY_HEADER_BYTES - ENTRY_AAD_FROM),
+                      span_part(entry, ENTRY_HEADER_BYTES, h->facts_bytes), out, err))
+        return error_within(err, "facts");
+    r = reader_over(writer_span(clear));
+    *unit = read_span(&r, read_u16le(&r));
+    *facts = read_span(&r, reader_left(&r));
+    return reader_complete(&r, err, "facts");
+}
+
+/* The address of an entry whose index entry is wrong: behind the entry before it, over the marker between. */
+static address address_by_neighbour(struct store *s, uint64_t position, struct writer *entry)
+{
+    struct entry_header h;
+    uint8_t fixed[MARKER_FIXED_BYTES];
+    struct marker m;
+    address where;
+
+    if (position == 0 || !entry_at(s, ledger_address(&s->ledger, position - 1), position - 1, &h, entry, NULL))
+        return 0;
+    where = ledger_address(&s->ledger, position - 1) + h.length;
+    if (file_read_at(segment_fd(s, address_segment(where)), fixed, sizeof fixed, address_offset(where), NULL)
+        && marker_fixed_decode(span_of(fixed, sizeof fixed), &m, NULL))
+        where += marker_length(m.count);
+    if (address_offset(where) >= segment_size(s, address_segment(where)))
+        where = address_of(address_segment(where) + 1, SEGMENT_HEADER_BYTES);
+    return where;
+}
+
+/* What a read needs: its own contexts and memory. */
+struct look {
+    struct seal seal;
+    struct writer entry, clear;
+    struct entry_header h;
+    struct record_keys keys;
+    struct span facts;
+};
+
+static void look_done(struct look *l)
+{
+    seal_wipe(&l->keys, sizeof l->keys);
+    if (l->clear.ptr != NULL)
+        seal_wipe(l->clear.ptr, l->clear.cap);
+    writer_done(&l->entry);
+    writer_done(&l->clear);
+    seal_done(&l->seal);
+}
+
+static bool look_at(struct store *s, uint64_t position, struct look *l, struct error *err)
+{
+    struct span unit;
+
+    *l = (struct look){ .entry = writer_new(ENTRY_BYTES_MAX), .clear = writer_new(FACTS_STORED_MAX) };
+    if (position >= store_committed_size(s))
+        return error_set(err, ERR_NOT_FOUND, "record %llu is not there", (unsigned long long)position);
+    if (!seal_init(&l->seal, &s->suite, err))
+        return false;
+    if (!entry_at(s, ledger_address(&s->ledger, position), position, &l->h, &l->entry, err)) {
+        address where = err->code == ERR_DAMAGED ? address_by_neighbour(s, position, &l->entry) : 0;
+
+        if (where == 0 || !entry_at(s, where, position, &l->h, &l->entry, err)) {
+            atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
+            return error_within(err, "record %llu", (unsigned long long)position);
+        }
+    }
+    if (entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &unit, &l->facts, &l->keys, err))
+        return true;
+    atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
+    return error_within(err, "record %llu", (unsigned long long)position);
+}
+
+static struct entry entry_of(const struct entry_header *h)
+{
+    return (struct entry){ .position = h->position, .kind = h->kind, .received_us = h->received_us, .has_body = h->has_body,
+                           .body_class = h->body_class, .body_bytes = h->body_bytes };
+}
+
+bool store_read_entry(struct store *s, uint64_t position, struct entry *out, struct writer *facts, struct error *err)
+{
+    struct error own;
+    struct look l;
+    bool ok = look_at(s, position, &l, err == NULL ? &own : err);
+
+    if (ok && facts != NULL) {
+        write_span(facts, l.facts);
+        ok = writer_ok(facts, err, "facts");
+    }
+    if (ok)
+        *out = entry_of(&l.h);
+    look_done(&l);
+    return ok;
+}
+
+int body_open(struct store *s, const struct entry_header *h, uint64_t *from, struct error *err)
+{
+    char name[NAME_BYTES_MAX], path[DISK_PATH_MAX];
+    int fd = -1;
+
+    *from = h->large ? 0 : h->place.length;
+    for (int part = 0; fd < 0 && part < (h->large ? 2 : 1); part++) {
+        if (h->large)
+            large_name(h->name, part == 0, name);
+        else
+            body_name(h->body_class, &h->place, name);
+        disk_path(&s->disk, name, path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    if (fd < 0 && h->large) { /* it may have been renamed between the two tries */
+        large_name(h->name, true, name);
+        disk_path(&s->disk, name, path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    if (fd < 0)
+        (void)(errno == ENOENT ? error_set(err, ERR_DAMAGED, "%s is missing", name) : error_errno(err, "%s", name));
+    return fd;
+}
+
+/* Reads and decrypts chunk `index` of an entry's body; returns its plaintext length in *len. */
+static bool read_chunk(struct look *l, int fd, uint64_t from, uint32_t index, uint8_t *stored, uint8_t *clear, size_t *len,
+                       struct error *err)
+{
+    bool last = index == body_chunk_count(l->h.body_bytes) - 1;
+    size_t n = last ? (size_t)(l->h.body_bytes - (uint64_t)index * CHUNK_BYTES) : CHUNK_BYTES;
+    uint8_t nonce[NONCE_BYTES];
+
+    if (!file_read_at(fd, stored, n + TAG_BYTES, from + (uint64_t)index * CHUNK_STORED_BYTES, err))
+        return error_set(err, ERR_DAMAGED, "chunk %u of the body cannot be read", index);
+    seal_chunk_nonce(index, last, nonce);
+    if (!seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, n + TAG_BYTES), clear, err))
+        return error_within(err, "chunk %u of the body", index);
+    *len = n;
+    return true;
+}
+
+static bool read_range(struct look *l, int fd, uint64_t from, uint64_t offset, uint8_t *out, size_t len, struct error *err)
+{
+    uint8_t *stored = malloc(CHUNK_STORED_BYTES);
+    uint8_t *clear = malloc(CHUNK_BYTES);
+    bool ok = stored != NULL && clear != NULL;
+
+    if (!ok)
+        (void)error_set(err, ERR_MEMORY, "no memory to read a body");
+    while (ok && len > 0) {
+        uint32_t index = (uint32_t)(offset / CHUNK_BYTES);
+        size_t skip = (size_t)(offset % CHUNK_BYTES);
+        size_t got = 0, n;
+        bool whole = skip == 0 && len >= CHUNK_BYTES; /* straight to where it is wanted */
+
+        ok = read_chunk(l, fd, from, index, stored, whole ? out : clear, &got, err);
+        n = !ok || got - skip > len ? len : got - skip;
+        if (ok && !whole)
+            memcpy(out, clear + skip, n);
+        out += n;
+        offset += n;
+        len -= n;
+    }
+    if (clear != NULL)
+        seal_wipe(clear, CHUNK_BYTES);
+    free(stored);
+    free(clear);
+    return ok;
+}
+
+bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_t *out, size_t len, struct error *err)
+{
+    struct error own;
+    struct look l;
+    uint64_t from;
+    bool ok;
+
+    err = err == NULL ? &own : err;
+    ok = look_at(s, position, &l, err);
+    if (ok && (!l.h.has_body || offset > l.h.body_bytes || len > l.h.body_bytes - offset))
+        ok = error_set(err, ERR_NOT_FOUND, "record %llu has no such bytes", (unsigned long long)position);
+    if (ok) {
+        int fd = body_open(s, &l.h, &from, err);
+
+        ok = fd >= 0 && read_range(&l, fd, from, offset, out, len, err);
+        file_close(&fd);
+        if (!ok) {
+            atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
+            (void)error_within(err, "record %llu", (unsigned long long)position);
+        }
+    }
+    look_done(&l);
+    return ok;
+}
+
+bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys, struct error *err)
+{
+    struct look l = { .seal = *seal, .h = *h };
+    struct merkle tree = { 0 };
+    struct hash leaf, root;
+    uint64_t from, size = 0;
+    CLEANUP(file_close) int fd = body_open(s, h, &from, err);
+    uint8_t *stored = malloc(CHUNK_STORED_BYTES);
+    uint8_t *clear = malloc(CHUNK_BYTES);
+    bool ok = fd >= 0 && (stored != NULL && clear != NULL ? true : error_set(err, ERR_MEMORY, "no memory to read a body"));
+
+    if (keys != NULL)
+        l.keys = *keys;
+    if (ok && h->large && (!file_size(fd, &size, err) || size != body_stored_bytes(h->body_bytes)))
+        ok = error_set(err, ERR_DAMAGED, "its file has another length");
+    for (uint32_t i = 0; ok && i < body_chunk_count(h->body_bytes); i++) {
+        uint64_t left = h->body_bytes - (uint64_t)i * CHUNK_BYTES;
+        struct span chunk = span_of(stored, (left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES) + TAG_BYTES);
+        size_t n;
+
+        if (keys != NULL)
+            ok = read_chunk(&l, fd, from, i, stored, clear, &n, err);
+        else if (!file_read_at(fd, stored, chunk.len, from + (uint64_t)i * CHUNK_STORED_BYTES, err))
+            ok = error_set(err, ERR_DAMAGED, "chunk %u of the body cannot be read", i);
+        ok = ok && merkle_leaf(seal, &chunk, 1, &leaf, err) && merkle_append(&tree, seal, &leaf, err);
+    }
+    ok = ok && merkle_root(&tree, seal, &root, err);
+    if (ok && memcmp(root.bytes, h->body_root.bytes, HASH_BYTES) != 0)
+        ok = error_set(err, ERR_DAMAGED, "the body's root does not fit");
+    if (clear != NULL)
+        seal_wipe(clear, CHUNK_BYTES);
+    seal_wipe(&l.keys, sizeof l.keys);
+    free(stored);
+    free(clear);
+    return ok;
+}
+
+bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err)
+{
+    uint64_t next = atomic_load(&s->newest_rule);
+    struct error own;
+    bool ok = true, go_on = true;
+
+    err = err == NULL ? &own : err;
+    while (ok && go_on && next != 0) {
+        struct look l;
+
+        ok = look_at(s, next - 1, &l, err);
+        if (ok && (l.h.kind != RECORD_RULE || l.h.previous_rule >= next))
+            ok = error_set(err, ERR_DAMAGED, "record %llu is no rule of the chain", (unsigned long long)(next - 1));
+        if (ok) {
+            struct entry e = entry_of(&l.h);
+
+            next = l.h.previous_rule;
+            go_on = visit(context, &e, l.facts);
+        }
+        look_done(&l);
+    }
+    return ok;
+}

@@ -1,0 +1,504 @@
+/*
+ * Opening after whatever happened: finds the end of the log, cuts what was never confirmed, keeps the rest
+ * (docs/format.md, "Recovery").
+ *
+ * The last marker whose HMAC holds confirms everything before its own commit. So two commits are in hand while the tail is walked:
+ * the one ended by the last marker seen (held), and what has come since (pending).
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "record/field.h"
+#include "vault/scan.h"
+
+struct seen {
+    struct entry_header h;
+    struct hash leaf;
+    address where;
+};
+
+/* Entries in log order. */
+struct seen_list {
+    struct seen *items; /* owned */
+    size_t count, cap;
+};
+
+struct recovery {
+    struct store *s;
+    struct seal seal;
+    struct writer clear;
+    struct log_end confirmed;      /* as the confirm files say; size 0 without them */
+    struct ledger *confirmed_tree; /* its edge, where the walk began before it; owned */
+    struct seen_list pending, held;
+    bool have_held;
+    struct marker held_marker;
+    struct hash held_hash;
+    struct hash held_leaves[COMMIT_ENTRIES_MAX];
+    address held_end;
+    uint64_t broken; /* entries in front of the end that are not as they were written */
+    bool gap;        /* bytes in front of the end that are no record */
+    bool pending_gap;
+};
+
+/* ---- what is told ---- */
+
+void start_finding(struct store *s, const char *format, ...)
+{
+    va_list args;
+
+    if (s->start_finding_count == START_FINDINGS_MAX)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(s->start_findings[s->start_finding_count++], FINDING_MAX, format, args);
+    va_end(args);
+    log_warn(s->log, "vault.finding", f_str("finding", s->start_findings[s->start_finding_count - 1]));
+}
+
+void start_event(struct store *s, const char *event, const char *detail)
+{
+    struct writer list = writer_new(1024);
+
+    field_put_str(&list, FIELD_EVENT, event);
+    field_put_str(&list, FIELD_ACTOR, "fanal");
+    field_put_str(&list, FIELD_DETAIL, detail);
+    write_u32le(&s->start_events, (uint32_t)list.len);
+    write_span(&s->start_events, writer_span(&list));
+    writer_done(&list);
+    log_warn(s->log, event, f_str("detail", detail));
+}
+
+/* ---- walking the tail ---- */
+
+static bool seen_add(struct seen_list *l, const struct seen *e, struct error *err)
+{
+    if (l->count == l->cap) {
+        size_t cap = l->cap == 0 ? 64 : l->cap * 2;
+        struct seen *more = realloc(l->items, cap * sizeof *more);
+
+        if (more == NULL)
+            return error_set(err, ERR_MEMORY, "no memory for the end of the log");
+        l->items = more;
+        l->cap = cap;
+    }
+    l->items[l->count++] = *e;
+    return true;
+}
+
+/* Takes an entry in, and gives its unit back the slot that the keyring may not know of yet. */
+static bool take_entry(struct recovery *r, const struct scan_item *item, struct error *err)
+{
+    struct seen e = { .h = item->entry, .where = item->where };
+    struct record_keys keys;
+    struct span unit, facts;
+    bool ok;
+
+    if (!merkle_leaf(&r->seal, &item->bytes, 1, &e.leaf, err) || !seen_add(&r->pending, &e, err))
+        return false;
+    if (entry_open(r->s, &r->seal, &item->entry, item->bytes, &r->clear, &unit, &facts, &keys, NULL)) {
+        ok = keyring_assign(r->s->keyring, unit, item->entry.slot, err);
+    } else {
+        keyring_burn(r->s->keyring, item->entry.slot);
+        ok = true;
+    }
+    seal_wipe(&keys, sizeof keys);
+    return ok;
+}
+
+/* What an applied entry says about the end, until its marker says it. */
+static void note_entry(struct store *s, const struct seen *e)
+{
+    struct marker *m = &s->end.marker;
+
+    if (e->h.kind == RECORD_RULE)
+        m->newest_rule = e->h.position + 1;
+    if (e->h.has_body && !e->h.large) {
+        m->in_use[e->h.body_class - 1] = e->h.place;
+        m->in_use[e->h.body_class - 1].length += body_stored_bytes(e->h.body_bytes);
+    }
+    if (e->h.large)
+        write_span(&s->large_names, span_of(e->h.name, LARGE_NAME_BYTES));
+}
+
+/* Appends positions up to `until` to the ledger: leaves from `leaves` (of positions from `first` on) where there are any. */
+static bool apply_until(struct recovery *r, uint64_t until, uint64_t first, const struct hash *leaves, struct error *err)
+{
+    struct store *s = r->s;
+    static const struct hash lost;
+    size_t at = 0;
+
+    while (s->ledger.tree.size < until) {
+        uint64_t position = s->ledger.tree.size;
+        const struct hash *want = leaves != NULL && position >= first ? &leaves[position - first] : NULL;
+        const struct seen *e = NULL;
+
+        while (at < r->held.count && r->held.items[at].h.position < position)
+            at++;
+        if (at < r->held.count && r->held.items[at].h.position == position)
+            e = &r->held.items[at];
+        if (e == NULL || (want != NULL && memcmp(want->bytes, e->leaf.bytes, HASH_BYTES) != 0))
+            r->broken++;
+        if (!ledger_append(&s->ledger, &r->seal, want != NULL ? want : e != NULL ? &e->leaf : &lost, e != NULL ? e->where : 0, err))
+            return false;
+        if (e != NULL)
+            note_entry(s, e);
+        if (!s->read_only && ledger_wants_flush(&s->ledger) && !ledger_flush(&s->ledger, err))
+            return false;
+    }
+    return true;
+}
+
+/* The held commit, and whatever lost its own marker before it, becomes part of the log. */
+static bool apply_held(struct recovery *r, struct error *err)
+{
+    struct store *s = r->s;
+    const struct marker *m = &r->held_marker;
+
+    if (!r->have_held)
+        return true;
+    if (m->size < s->ledger.tree.size) { /* cannot be with our key: positions only go up */
+        r->have_held = false;
+        return true;
+    }
+    if (!apply_until(r, m->size, m->size - m->count, r->held_leaves, err))
+        return false;
+    s->end = (struct log_end){ .marker = *m, .marker_hash = r->held_hash, .segment = address_segment(r->held_end),
+                               .offset = address_offset(r->held_end) };
+    s->unconfirmed = true;
+    r->have_held = false;
+    if (r->confirmed_tree != NULL && s->ledger.tree.size == r->confirmed.marker.size) {
+        s->ledger.tree = r->confirmed_tree->tree; /* what was confirmed is right, whatever has become of the log */
+        memcpy(s->ledger.levels, r->confirmed_tree->levels, sizeof s->ledger.levels);
+    }
+    return true;
+}
+
+static bool take_marker(struct recovery *r, const struct scan_item *item, struct error *err)
+{
+    struct seen_list old = r->held;
+
+    if (!apply_held(r, err))
+        return false;
+    r->gap = r->gap || r->pending_gap;
+    r->pending_gap = false;
+    r->held = r->pending;
+    old.count = 0;
+    r->pending = old;
+    r->have_held = true;
+    r->held_marker = item->marker;
+    memcpy(r->held_leaves, item->leaves.ptr, item->leaves.len);
+    r->held_end = item->where + item->length;
+    return seal_hash(&r->seal, &item->bytes, 1, r->held_hash.bytes, err);
+}
+
+/* The last commit is whole: every entry as its marker lists it, every body with its root. */
+static bool held_is_whole(struct recovery *r)
+{
+    const struct marker *m = &r->held_marker;
+    uint64_t first = m->size - m->count;
+    uint64_t next = first;
+
+    for (size_t i = 0; i < r->held.count; i++) {
+        const struct seen *e = &r->held.items[i];
+
+        if (e->h.position < first)
+            continue; /* of a commit that this one confirms */
+        if (e->h.position != next || memcmp(e->leaf.bytes, r->held_leaves[next - first].bytes, HASH_BYTES) != 0
+            || (e->h.has_body && !body_check(r->s, &r->seal, &e->h, NULL, NULL)))
+            return false;
+        next++;
+    }
+    return next == m->size;
+}
+
+/* The last commit was not confirmed and is not whole: the log ends before it. */
+static bool drop_held(struct recovery *r, struct error *err)
+{
+    struct store *s = r->s;
+    const struct marker *m = &r->held_marker;
+    bool next = m->commit == s->end.marker.commit + 1;
+
+    if (!apply_until(r, m->size - m->count, 0, NULL, err))
+        return false;
+    r->have_held = false;
+    s->end.segment = address_segment(m->batch);
+    s->end.offset = address_offset(m->batch);
+    if (next)
+        return true; /* s->end.marker is the marker before it */
+    s->end.marker.commit = m->commit - 1; /* the marker before it is damaged: rebuilt from its entries and successor */
+    s->end.marker.size = s->ledger.tree.size;
+    s->end.marker_hash = m->previous;
+    return merkle_root(&s->ledger.tree, &r->seal, &s->end.marker.root, err);
+}
+
+static bool walk_tail(struct recovery *r, address from, struct error *err)
+{
+    uint32_t segments = segment_count(r->s);
+    struct scan_item item;
+    struct scan scan;
+    bool ok;
+
+    scan_init(&scan, r->s, from, address_of(segments, 0));
+    while ((ok = scan_next(&scan, &item, err)) && item.type != SCAN_END) {
+        if (item.type == SCAN_ENTRY)
+            ok = take_entry(r, &item, err);
+        else if (item.type == SCAN_MARKER)
+            ok = take_marker(r, &item, err);
+        else if (item.type == SCAN_GAP)
+            r->pending_gap = true;
+        if (!ok)
+            break;
+    }
+    scan_done(&scan);
+    if (!ok || !r->have_held)
+        return ok;
+    if (r->held_end <= address_of(r->confirmed.segment, r->confirmed.offset) || held_is_whole(r))
+        return apply_held(r, err);
+    return drop_held(r, err);
+}
+
+/* ---- cutting ---- */
+
+/* Copies what is to be cut to cut/, as far as CUT_SAVED_BYTES_MAX. */
+static bool save_cut(struct store *s, const char *name, uint64_t from, uint64_t to, struct error *err)
+{
+    static const char hex[] = "0123456789abcdef";
+    char path[DISK_PATH_MAX], target[NAME_BYTES_MAX];
+    uint8_t random[8];
+    uint8_t piece[16384];
+    int at = snprintf(target, sizeof target, "cut/");
+    bool ok = true;
+    int out;
+
+    seal_random(random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) {
+        target[at++] = hex[random[i] >> 4];
+        target[at++] = hex[random[i] & 15];
+    }
+    target[at] = '\0';
+    disk_path(&s->disk, name, path);
+    CLEANUP(file_close) int in = open(path, O_RDONLY | O_CLOEXEC);
+    if (in < 0 || !disk_make_dir(&s->disk, "cut", err))
+        return error_within(err, "cut of %s", name);
+    out = disk_open(&s->disk, target, O_WRONLY | O_CREAT | O_EXCL, err);
+    if (out < 0)
+        return false;
+    if (to - from > CUT_SAVED_BYTES_MAX)
+        to = from + CUT_SAVED_BYTES_MAX;
+    for (uint64_t done = from; ok && done < to;) {
+        size_t n = to - done < sizeof piece ? (size_t)(to - done) : sizeof piece;
+
+        ok = file_read_at(in, piece, n, done, err) && disk_write_at(&s->disk, out, span_of(piece, n), done - from, err);
+        done += n;
+    }
+    ok = ok && disk_sync(&s->disk, out, err);
+    disk_close(&s->disk, &out);
+    return ok && disk_sync_dir(&s->disk, "cut", err);
+}
+
+/* Cuts a file at `keep`; with keep 0 the file goes. Tells, unless nothing but a header was in it. */
+static bool cut_file(struct store *s, const char *name, uint64_t size, uint64_t keep, uint64_t header, struct error *err)
+{
+    char detail[160];
+    bool worth = size > (keep > header ? keep : header);
+    struct error why = { 0 };
+    bool ok;
+    int fd;
+
+    if (worth && !save_cut(s, name, keep, size, &why)) /* a full disk must not keep us from opening */
+        log_warn(s->log, "recovery.cut-not-saved", f_err(&why));
+    if (keep == 0) {
+        ok = disk_unlink(&s->disk, name, err);
+    } else {
+        fd = disk_open(&s->disk, name, O_RDWR, err);
+        ok = fd >= 0 && disk_truncate(&s->disk, fd, keep, err) && disk_sync(&s->disk, fd, err);
+        disk_close(&s->disk, &fd);
+    }
+    if (!ok)
+        return error_within(err, "cut of %s", name);
+    if (worth) {
+        (void)snprintf(detail, sizeof detail, "%s: %llu bytes behind %llu, never confirmed", name,
+                       (unsigned long long)(size - keep), (unsigned long long)keep);
+        start_event(s, "recovery.cut", detail);
+    }
+    return true;
+}
+
+static bool cut_log(struct store *s, struct error *err)
+{
+    char name[NAME_BYTES_MAX];
+    uint64_t size = segment_size(s, s->end.segment);
+
+    segment_name(s->end.segment, name);
+    if (size > s->end.offset && !cut_file(s, name, size, s->end.offset, 0, err))
+        return false;
+    if (size < s->end.offset)
+        start_finding(s, "%s ends at %llu, %llu bytes early", name, (unsigned long long)size,
+                      (unsigned long long)(s->end.offset - size));
+    for (uint32_t n = segment_count(s); n > s->end.segment + 1; n--) {
+        segment_name(n - 1, name);
+        if (!cut_file(s, name, segment_size(s, n - 1), 0, SEGMENT_HEADER_BYTES, err))
+            return false;
+        (void)pthread_mutex_lock(&s->segment_lock);
+        file_close(&s->segment_fds[n - 1]);
+        (void)pthread_mutex_unlock(&s->segment_lock);
+    }
+    return true;
+}
+
+/* One file in a class's directory. */
+static bool cut_body(struct store *s, enum body_class c, const char *entry, struct error *err)
+{
+    const struct body_file *end = &s->end.marker.in_use[c - 1];
+    char name[NAME_BYTES_MAX], path[DISK_PATH_MAX], again[NAME_BYTES_MAX];
+    struct body_file f = { 0 };
+    struct stat st;
+
+    if (sscanf(entry, "%6u-%8u", &f.month, &f.number) != 2)
+        return true;
+    body_name(c, &f, name);
+    (void)snprintf(again, sizeof again, "%s/%.60s", body_class_dirs[c], entry);
+    disk_path(&s->disk, name, path);
+    if (strcmp(name, again) != 0 || stat(path, &st) != 0)
+        return true; /* not a name of ours */
+    if (f.number > end->number)
+        return cut_file(s, name, (uint64_t)st.st_size, 0, BODY_HEADER_BYTES, err);
+    if (f.number == end->number && (uint64_t)st.st_size > end->length)
+        return cut_file(s, name, (uint64_t)st.st_size, end->length, 0, err);
+    return true;
+}
+
+/* A large body that never got as far as a commit. Kept where the log is broken: its entry may be what is lost. */
+static bool drop_part(struct recovery *r, const char *entry, struct error *err)
+{
+    struct store *s = r->s;
+    char name[NAME_BYTES_MAX], path[NAME_BYTES_MAX];
+
+    if (strlen(entry) != LARGE_NAME_BYTES * 2 + 5 || strcmp(entry + LARGE_NAME_BYTES * 2, ".part") != 0 || r->broken > 0 || r->gap)
+        return true;
+    (void)snprintf(path, sizeof path, "body/large/%.60s", entry);
+    for (size_t at = 0; at < s->large_names.len; at += LARGE_NAME_BYTES) {
+        large_name(s->large_names.ptr + at, false, name);
+        if (strcmp(name, path) == 0)
+            return true;
+    }
+    return disk_unlink(&s->disk, path, err);
+}
+
+static bool each_file(struct recovery *r, int body_class, const char *dir, struct error *err)
+{
+    char path[DISK_PATH_MAX];
+    struct dirent *e;
+    bool ok = true;
+    DIR *d;
+
+    disk_path(&r->s->disk, dir, path);
+    d = opendir(path);
+    if (d == NULL)
+        return error_errno(err, "%s", dir);
+    while (ok && (e = readdir(d)) != NULL)
+        ok = body_class != 0 ? cut_body(r->s, (enum body_class)body_class, e->d_name, err) : drop_part(r, e->d_name, err);
+    (void)closedir(d);
+    return ok;
+}
+
+static bool cut_all(struct recovery *r, struct error *err)
+{
+    if (!cut_log(r->s, err) || !each_file(r, 0, "body/large", err))
+        return false;
+    for (unsigned c = 1; c <= BODY_CLASS_COUNT; c++)
+        if (!each_file(r, (int)c, body_class_dirs[c], err))
+            return false;
+    return true;
+}
+
+/* ---- where to begin ---- */
+
+/* The index and the newest full tile of each level are there. */
+static bool ledger_is_there(struct store *s)
+{
+    struct hash tile[TILE_HASHES];
+
+    for (unsigned level = 0; level < TILE_LEVELS; level++) {
+        uint64_t full = s->end.marker.size >> (8 * (level + 1));
+
+        if (full > 0 && !tile_read(&s->disk, level, full - 1, tile))
+            return false;
+    }
+    return ledger_size_of_index_file(&s->ledger) >= s->end.marker.size * 8;
+}
+
+/* Forgets the ledger, to make it again from the beginning of the log; keeps what was confirmed of it. */
+static bool begin_again(struct recovery *r, struct error *err)
+{
+    struct store *s = r->s;
+
+    r->confirmed_tree = malloc(sizeof *r->confirmed_tree);
+    if (r->confirmed_tree == NULL)
+        return error_set(err, ERR_MEMORY, "no memory for the ledger");
+    *r->confirmed_tree = s->ledger;
+    s->ledger.tree = (struct merkle){ 0 };
+    memset(s->ledger.levels, 0, sizeof s->ledger.levels);
+    s->ledger.indexed = 0;
+    s->end = (struct log_end){ .offset = SEGMENT_HEADER_BYTES };
+    start_finding(s, "ledger: index or tiles were missing and are made again from the log");
+    start_event(s, "recovery.ledger", "index and tiles made again from the log");
+    return true;
+}
+
+static bool find_end(struct recovery *r, struct error *err)
+{
+    struct store *s = r->s;
+    bool found = confirm_read(s);
+
+    if (!found) {
+        s->end = (struct log_end){ .offset = SEGMENT_HEADER_BYTES };
+        start_finding(s, "neither confirm file is usable: the end of the log is found by its markers");
+    }
+    r->confirmed = s->end;
+    if (found && !ledger_is_there(s) && !begin_again(r, err))
+        return false;
+    if (!walk_tail(r, address_of(s->end.segment, s->end.offset), err))
+        return false;
+    if (r->confirmed_tree != NULL && s->ledger.tree.size < r->confirmed.marker.size) { /* the log lost its end: keep what was confirmed */
+        if (!apply_until(r, r->confirmed.marker.size, 0, NULL, err))
+            return false;
+        s->ledger.tree = r->confirmed_tree->tree;
+        memcpy(s->ledger.levels, r->confirmed_tree->levels, sizeof s->ledger.levels);
+        s->end = r->confirmed;
+    }
+    s->ledger.keep_tiles = !s->read_only;
+    return true;
+}
+
+bool recover(struct store *s, struct error *err)
+{
+    struct recovery *r = calloc(1, sizeof *r);
+    char detail[100];
+    bool ok;
+
+    if (r == NULL)
+        return error_set(err, ERR_MEMORY, "no memory to recover");
+    r->s = s;
+    r->clear = writer_new(FACTS_STORED_MAX);
+    s->ledger.keep_tiles = !s->read_only;
+    ok = seal_init(&r->seal, &s->suite, err) && find_end(r, err) && (s->read_only || cut_all(r, err));
+    if (ok && (r->broken > 0 || r->gap)) {
+        (void)snprintf(detail, sizeof detail, "%llu records behind the confirm file are damaged", (unsigned long long)r->broken);
+        start_event(s, "recovery.damage", detail);
+    }
+    free(r->confirmed_tree);
+    free(r->pending.items);
+    free(r->held.items);
+    if (r->clear.ptr != NULL)
+        seal_wipe(r->clear.ptr, r->clear.cap);
+    writer_done(&r->clear);
+    seal_done(&r->seal);
+    free(r);
+    return ok;
+}

@@ -1,0 +1,124 @@
+/* Walking the log. See scan.h. */
+#include "vault/scan.h"
+
+#include "base/file.h"
+
+#define WINDOW_BYTES ((size_t)256 << 10)
+
+void scan_init(struct scan *c, struct store *s, address from, address limit)
+{
+    *c = (struct scan){ .store = s, .at = from, .limit = limit, .window = writer_new(ENTRY_BYTES_MAX + MARKER_BYTES_MAX + WINDOW_BYTES),
+                        .window_segment = UINT32_MAX };
+}
+
+void scan_done(struct scan *c)
+{
+    writer_done(&c->window);
+}
+
+/* Where the segment being walked ends for us. */
+static uint32_t segment_end(const struct scan *c)
+{
+    uint64_t size = segment_size(c->store, address_segment(c->at));
+
+    if (address_segment(c->at) == address_segment(c->limit) && size > address_offset(c->limit))
+        size = address_offset(c->limit);
+    return size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
+}
+
+/* len bytes at `offset` of the segment being walked, from the window; empty where they are not there or cannot be read. */
+static struct span look(struct scan *c, uint32_t offset, size_t len, uint32_t end)
+{
+    uint32_t segment = address_segment(c->at);
+    size_t want;
+    uint8_t *out;
+
+    if (offset > end || len > end - offset)
+        return span_of(NULL, 0);
+    if (c->window_segment == segment && offset >= c->window_from && offset - c->window_from <= c->window.len
+        && len <= c->window.len - (offset - c->window_from))
+        return span_part(writer_span(&c->window), offset - c->window_from, len);
+    want = len < WINDOW_BYTES ? WINDOW_BYTES : len;
+    if (want > end - offset)
+        want = end - offset;
+    writer_reset(&c->window);
+    c->window_segment = segment;
+    c->window_from = offset;
+    out = write_room(&c->window, want);
+    if (out == NULL || !file_read_at(segment_fd(c->store, segment), out, want, offset, NULL)) {
+        writer_reset(&c->window);
+        return span_of(NULL, 0);
+    }
+    return span_part(writer_span(&c->window), 0, len);
+}
+
+/* A whole record at `offset`? */
+static bool record_at(struct scan *c, uint32_t offset, uint32_t end, struct scan_item *out)
+{
+    struct span head = look(c, offset, 4, end);
+
+    if (head.len == 4 && memcmp(head.ptr, "FNLE", 4) == 0) {
+        if (!entry_header_decode(look(c, offset, ENTRY_HEADER_BYTES, end), &out->entry, NULL))
+            return false;
+        out->type = SCAN_ENTRY;
+        out->length = out->entry.length;
+        out->bytes = look(c, offset, out->length, end);
+        return out->bytes.len == out->length;
+    }
+    if (head.len == 4 && memcmp(head.ptr, "FNLM", 4) == 0) {
+        if (!marker_fixed_decode(look(c, offset, MARKER_FIXED_BYTES, end), &out->marker, NULL))
+            return false;
+        out->type = SCAN_MARKER;
+        out->length = marker_length(out->marker.count);
+        out->bytes = look(c, offset, out->length, end);
+        return out->bytes.len == out->length
+            && marker_decode(out->bytes, keyring_keys(c->store->keyring)->marker, &out->marker, &out->leaves, NULL);
+    }
+    return false;
+}
+
+static void segment_head(struct scan *c, struct scan_item *out)
+{
+    uint32_t end = segment_end(c);
+    struct span bytes = look(c, 0, SEGMENT_HEADER_BYTES, end);
+
+    out->type = SCAN_SEGMENT;
+    out->length = end < SEGMENT_HEADER_BYTES ? end : SEGMENT_HEADER_BYTES;
+    out->broken = bytes.len != SEGMENT_HEADER_BYTES
+        || !segment_header_decode(bytes, keyring_keys(c->store->keyring)->file, &out->segment, NULL)
+        || out->segment.number != address_segment(c->at)
+        || memcmp(out->segment.vault_id, keyring_vault_id(c->store->keyring), VAULT_ID_BYTES) != 0;
+    c->at += SEGMENT_HEADER_BYTES;
+}
+
+bool scan_next(struct scan *c, struct scan_item *out, struct error *err)
+{
+    uint32_t offset = address_offset(c->at), end = segment_end(c), from = offset;
+
+    *out = (struct scan_item){ .type = SCAN_END, .where = c->at };
+    if (c->at >= c->limit)
+        return true;
+    if (offset >= end) {
+        uint32_t next = address_segment(c->at) + 1;
+
+        if (offset == 0 || next > address_segment(c->limit) || segment_fd(c->store, next) < 0)
+            return true;
+        c->at = address_of(next, 0);
+        return scan_next(c, out, err);
+    }
+    if (offset == 0) {
+        segment_head(c, out);
+        return true;
+    }
+    while (offset < end && !record_at(c, offset, end, out))
+        offset = end - offset < RECORD_ALIGN ? end : offset + RECORD_ALIGN;
+    if (offset > from) {
+        *out = (struct scan_item){ .type = SCAN_GAP, .where = c->at, .length = offset - from };
+        c->at += out->length;
+        return true;
+    }
+    if (c->window.failed)
+        return error_set(err, ERR_MEMORY, "no memory to read the log");
+    c->at += out->length;
+    return true;
+}

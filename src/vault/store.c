@@ -1,0 +1,337 @@
+/*
+ * The store as its owner sees it: made, opened, appended to, told about, closed. See store.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "record/field.h"
+#include "vault/store_internal.h"
+
+static const char *const directories[] = { ".", "log", "body", "body/images", "body/results", "body/large", "ledger", "ledger/tile", "cut" };
+
+static bool disk_init(struct disk *d, const struct tuning *t, const char *dir, struct error *err)
+{
+    d->ops = t->files != NULL ? t->files : &file_ops_system;
+    d->context = t->files_context;
+    return path_join(d->root, sizeof d->root, dir, "vault", err);
+}
+
+static struct store *store_alloc(const char *dir, const struct store_options *o, struct error *err)
+{
+    struct store *s = calloc(1, sizeof *s);
+    pthread_condattr_t monotonic;
+
+    if (s == NULL) {
+        (void)error_set(err, ERR_MEMORY, "no memory for a store");
+        return NULL;
+    }
+    s->clock = o->clock;
+    s->log = o->log;
+    s->read_only = o->read_only;
+    s->tuning = o->tuning != NULL ? *o->tuning : TUNING_DEFAULT;
+    s->lock_fd = s->log_fd = s->event_fd = -1;
+    for (size_t c = 0; c < BODY_CLASS_COUNT; c++)
+        s->body_out[c].fd = -1;
+    s->ledger.index_fd = -1;
+    s->facts = writer_new(FACTS_STORED_MAX - TAG_BYTES);
+    s->large_names = writer_new((size_t)64 << 20);
+    s->start_events = writer_new((size_t)1 << 20);
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_mutex_init(&s->sync_lock, NULL);
+    (void)pthread_mutex_init(&s->confirm_lock, NULL);
+    (void)pthread_mutex_init(&s->segment_lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->work, &monotonic);
+    (void)pthread_cond_init(&s->room, NULL);
+    (void)pthread_cond_init(&s->sync_work, NULL);
+    (void)pthread_cond_init(&s->sync_done, NULL);
+    (void)pthread_condattr_destroy(&monotonic);
+    if (disk_init(&s->disk, &s->tuning, dir, err) && seal_suite_init(&s->suite, err)
+        && seal_init(&s->owner_seal, &s->suite, err) && seal_init(&s->commit_seal, &s->suite, err))
+        return s;
+    store_close(s);
+    return NULL;
+}
+
+static void keyring_says(void *context, const char *text)
+{
+    start_finding(context, "%s", text);
+}
+
+/* ---- making one ---- */
+
+/* Segment 0 with the marker of the empty tree, then both confirm files: with them the store exists. */
+static bool create_log(struct store *s, struct error *err)
+{
+    static const struct hash none;
+    struct writer bytes = writer_new(MARKER_BYTES_MAX);
+    bool ok;
+
+    s->end = (struct log_end){ .offset = SEGMENT_HEADER_BYTES };
+    s->end.marker = (struct marker){ .batch = SEGMENT_HEADER_BYTES, .written_us = clock_wall_us(s->clock) };
+    ok = segment_create(s, 0, 0, &none, err) && merkle_root(&s->ledger.tree, &s->commit_seal, &s->end.marker.root, err);
+    marker_encode(&s->end.marker, NULL, keyring_keys(s->keyring)->marker, &bytes);
+    ok = ok && writer_ok(&bytes, err, "marker") && disk_write_at(&s->disk, s->log_fd, writer_span(&bytes), s->end.offset, err)
+        && disk_sync(&s->disk, s->log_fd, err)
+        && seal_hash(&s->commit_seal, &(struct span){ bytes.ptr, bytes.len }, 1, s->end.marker_hash.bytes, err);
+    s->end.offset += (uint32_t)bytes.len;
+    writer_done(&bytes);
+    return ok && confirm_write(s, err);
+}
+
+bool store_create(const char *dir, const struct store_options *options, struct error *err)
+{
+    struct store *s = store_alloc(dir, options, err);
+    bool ok = s != NULL;
+
+    if (ok && disk_exists(&s->disk, "confirm.0"))
+        ok = error_set(err, ERR_EXISTS, "%s/vault is there already", dir);
+    for (size_t i = 0; ok && i < COUNT_OF(directories); i++)
+        ok = disk_make_dir(&s->disk, directories[i], err);
+    ok = ok && keyring_create(&s->disk, &s->suite, options->secret, clock_wall_us(s->clock), err);
+    if (ok) {
+        s->keyring = keyring_open(&s->disk, &s->suite, options->secret, false, keyring_says, s, err);
+        ok = s->keyring != NULL && ledger_open(&s->ledger, &s->disk, false, err) && create_log(s, err);
+    }
+    store_close(s);
+    return ok;
+}
+
+/* ---- opening and closing ---- */
+
+static bool lock_store(struct store *s, struct error *err)
+{
+    char path[DISK_PATH_MAX];
+
+    disk_path(&s->disk, "lock", path);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0 && s->read_only)
+        s->lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (s->lock_fd < 0)
+        return error_errno(err, "%s", path);
+    if (flock(s->lock_fd, (s->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? error_set(err, ERR_BUSY, "another process has the store open") : error_errno(err, "flock");
+    return true;
+}
+
+/* The files that the next commit goes on writing. */
+static bool open_outputs(struct store *s, struct error *err)
+{
+    char name[NAME_BYTES_MAX];
+
+    segment_name(s->end.segment, name);
+    s->log_fd = disk_open(&s->disk, name, O_RDWR | O_CREAT, err);
+    return s->log_fd >= 0;
+}
+
+/* Bytes of all segments and body files, for the status. */
+static void add_up(struct store *s)
+{
+    for (uint32_t n = 0; n <= s->end.segment; n++)
+        atomic_fetch_add(&s->log_bytes, segment_size(s, n));
+}
+
+static bool record_start_events(struct store *s, struct error *err);
+
+static bool open_parts(struct store *s, const struct store_options *o, struct error *err)
+{
+    uint64_t size;
+    struct hash root;
+
+    if (!disk_exists(&s->disk, "keyring.0") && !disk_exists(&s->disk, "keyring.1"))
+        return error_set(err, ERR_NOT_FOUND, "%s holds no store", s->disk.root);
+    if (!lock_store(s, err))
+        return false;
+    s->keyring = keyring_open(&s->disk, &s->suite, o->secret, s->read_only, keyring_says, s, err);
+    if (s->keyring == NULL || !ledger_open(&s->ledger, &s->disk, s->read_only, err) || !recover(s, err))
+        return false;
+    if (!checkpoint_read(s, &s->owner_seal, &size, &root))
+        start_finding(s, "checkpoint is damaged or missing");
+    else if (size > s->end.marker.size)
+        start_finding(s, "checkpoint speaks of %llu records, the log holds %llu: it was rolled back", (unsigned long long)size,
+                      (unsigned long long)s->end.marker.size);
+    add_up(s);
+    s->root = s->end.marker.root;
+    atomic_store(&s->newest_rule, s->end.marker.newest_rule);
+    atomic_store(&s->size, s->end.marker.size);
+    s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->event_fd < 0)
+        return error_errno(err, "eventfd");
+    return s->read_only || (open_outputs(s, err) && commit_start(s, err) && record_start_events(s, err));
+}
+
+struct store *store_open(const char *dir, const struct store_options *options, struct error *err)
+{
+    struct store *s = store_alloc(dir, options, err);
+
+    if (s == NULL)
+        return NULL;
+    if (open_parts(s, options, err))
+        return s;
+    store_close(s);
+    return NULL;
+}
+
+static void batch_free(struct batch *b)
+{
+    if (b == NULL)
+        return;
+    for (size_t i = 0; i < b->count; i++)
+        body_free(b->items[i].body);
+    writer_done(&b->log);
+    free(b);
+}
+
+void store_close(struct store *s)
+{
+    if (s == NULL)
+        return;
+    commit_stop(s);
+    batch_free(s->open);
+    while (s->done != NULL) {
+        struct batch *next = s->done->next;
+
+        batch_free(s->done);
+        s->done = next;
+    }
+    for (size_t c = 0; c < BODY_CLASS_COUNT; c++)
+        disk_close(&s->disk, &s->body_out[c].fd);
+    disk_close(&s->disk, &s->log_fd);
+    for (size_t i = 0; i < s->segment_fd_count; i++)
+        file_close(&s->segment_fds[i]);
+    free(s->segment_fds);
+    ledger_close(&s->ledger);
+    keyring_close(s->keyring);
+    if (s->facts.ptr != NULL)
+        seal_wipe(s->facts.ptr, s->facts.cap);
+    writer_done(&s->facts);
+    writer_done(&s->large_names);
+    writer_done(&s->start_events);
+    seal_done(&s->owner_seal);
+    seal_done(&s->commit_seal);
+    seal_suite_done(&s->suite);
+    file_close(&s->event_fd);
+    file_close(&s->lock_fd); /* and with it the lock */
+    (void)pthread_cond_destroy(&s->work);
+    (void)pthread_cond_destroy(&s->room);
+    (void)pthread_cond_destroy(&s->sync_work);
+    (void)pthread_cond_destroy(&s->sync_done);
+    (void)pthread_mutex_destroy(&s->lock);
+    (void)pthread_mutex_destroy(&s->sync_lock);
+    (void)pthread_mutex_destroy(&s->confirm_lock);
+    (void)pthread_mutex_destroy(&s->segment_lock);
+    free(s);
+}
+
+/* ---- telling ---- */
+
+void store_kick(struct store *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    if (s->open != NULL) {
+        s->kicked = true;
+        (void)pthread_cond_signal(&s->work);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+int store_event_fd(const struct store *s)
+{
+    return s->event_fd;
+}
+
+size_t store_completed(struct store *s, struct completion *out, size_t max)
+{
+    static const uint64_t one = 1;
+    uint64_t told;
+    size_t n = 0;
+
+    (void)!read(s->event_fd, &told, sizeof told);
+    (void)pthread_mutex_lock(&s->lock);
+    while (s->done != NULL && n < max) {
+        struct batch *b = s->done;
+        const struct batch_item *item = &b->items[b->completed];
+
+        out[n++] = (struct completion){ .position = item->position, .cookie = item->cookie, .committed = b->committed };
+        if (++b->completed < b->count)
+            continue;
+        s->done = b->next;
+        if (s->done == NULL)
+            s->done_last = NULL;
+        batch_free(b);
+    }
+    if (s->done != NULL)
+        (void)!write(s->event_fd, &one, sizeof one);
+    (void)pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+uint64_t store_committed_size(const struct store *s)
+{
+    return atomic_load(&((struct store *)s)->size);
+}
+
+void store_status(struct store *s, struct store_status *out)
+{
+    struct store_status st = { .log_bytes = atomic_load(&s->log_bytes), .body_bytes = atomic_load(&s->body_bytes),
+                               .damaged = atomic_load(&s->damaged), .commits = atomic_load(&s->commits),
+                               .syncs = atomic_load(&s->syncs) };
+
+    (void)pthread_mutex_lock(&s->lock);
+    st.size = atomic_load(&s->size);
+    memcpy(st.root, s->root.bytes, HASH_BYTES);
+    (void)pthread_mutex_unlock(&s->lock);
+    (void)disk_free_bytes(&s->disk, &st.free_bytes, NULL);
+    *out = st;
+}
+
+bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], struct error *err)
+{
+    char label[64];
+    int n = snprintf(label, sizeof label, "purpose/%s", purpose);
+
+    if (n < 0 || (size_t)n >= sizeof label)
+        return error_set(err, ERR_LIMIT, "a purpose of %d bytes", n);
+    seal_derive(keyring_keys(s->keyring)->master, label, out);
+    return true;
+}
+
+/* What recovery did is recorded, and committed before the store is given out. */
+static bool record_start_events(struct store *s, struct error *err)
+{
+    struct reader r = reader_over(writer_span(&s->start_events));
+    uint64_t now = clock_wall_us(s->clock), position = 0;
+    uint32_t month = month_of(now);
+    char unit[32];
+    struct completion done;
+    bool ok = true;
+
+    (void)snprintf(unit, sizeof unit, "events:%04u-%02u", month / 100, month % 100);
+    while (ok && reader_left(&r) > 0) {
+        struct append a = { .kind = RECORD_EVENT, .unit = span_str(unit), .received_us = now };
+        struct error why = { 0 };
+
+        a.facts = read_span(&r, read_u32le(&r));
+        if (!store_append(s, &a, &position, &why)) { /* a full disk must not keep us from opening */
+            log_warn(s->log, "recovery.event-lost", f_err(&why));
+            continue;
+        }
+        store_kick(s);
+        while (store_completed(s, &done, 1) == 0) {
+            struct pollfd p = { .fd = s->event_fd, .events = POLLIN };
+
+            (void)poll(&p, 1, -1);
+        }
+        ok = s->latched == ERR_NONE || error_set(err, ERR_IO, "the first commit failed");
+    }
+    writer_reset(&s->start_events);
+    return ok;
+}

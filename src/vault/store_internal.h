@@ -1,0 +1,196 @@
+/*
+ * What the files of the store share: its struct, a commit's batch, and who may touch what.
+ *
+ * Threads: the owner appends; the commit thread writes, syncs, confirms; the sync thread syncs body files beside it; readers
+ * read what is committed. `lock` guards what the owner and the commit thread share; what the commit thread alone touches
+ * needs none; readers use the atomics, the ledger and the keyring, which guard themselves.
+ */
+#ifndef FANAL_VAULT_STORE_INTERNAL_H
+#define FANAL_VAULT_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vault/disk.h"
+#include "vault/keyring.h"
+#include "vault/ledger.h"
+#include "vault/store.h"
+#include "vault/tuning.h"
+
+#define BATCH_BODY_BYTES_MAX ((size_t)32 << 20) /* bodies that wait in memory; then an append waits for the disk */
+#define OBJECT_RESERVE_BYTES ((uint64_t)32 << 20) /* free space that only facts and events may use */
+#define CONFIRM_IDLE_MS 50u /* quiet after which a commit is confirmed; the promise is 100 */
+#define CONFIRM_BYTES_MAX ((size_t)64 << 10)
+#define CUT_SAVED_BYTES_MAX ((uint64_t)64 << 20)
+#define SEGMENTS_MAX 65536u
+#define START_FINDINGS_MAX 32u
+#define FINDING_MAX 200u
+
+struct body {
+    struct store *store;
+    enum body_class body_class;
+    uint32_t slot;
+    uint8_t salt[32];
+    struct record_keys keys;
+    struct merkle tree;       /* over the stored chunks so far */
+    uint8_t *scratch;         /* CHUNK_BYTES: the chunk that is being filled, in clear; wiped */
+    size_t scratch_len;
+    uint64_t bytes;           /* plaintext */
+    struct writer stored;     /* ciphertext from stored_from on */
+    uint64_t stored_from;     /* what lies before it is in the file */
+    bool large;
+    int fd;                   /* where large */
+    uint8_t name[LARGE_NAME_BYTES];
+    bool failed;              /* a chunk is missing: only body_free() is left */
+};
+
+/* Seals the last chunk. */
+bool body_finish(struct body *b, struct hash *root, struct error *err);
+
+struct batch_item {
+    uint64_t position;
+    void *cookie;
+    uint32_t offset; /* of the entry in the batch's log bytes */
+    struct body *body;
+    struct body_file place; /* of a shared body */
+};
+
+/* The entries of one commit. Filled by the owner under the lock, then the commit thread's, then read for completions. */
+struct batch {
+    struct batch *next;
+    struct writer log; /* entries, then the marker */
+    struct batch_item items[COMMIT_ENTRIES_MAX];
+    struct hash leaves[COMMIT_ENTRIES_MAX];
+    size_t count;
+    size_t body_bytes;
+    uint64_t newest_rule;
+    struct body_file in_use[BODY_CLASS_COUNT]; /* once this is written */
+    bool committed;
+    size_t completed; /* items already told */
+};
+
+/* The end of what is committed. The commit thread's. */
+struct log_end {
+    struct marker marker;
+    struct hash marker_hash;
+    uint32_t segment;
+    uint32_t offset;
+};
+
+struct open_file {
+    int fd;
+    uint32_t number;
+};
+
+/* What the owner fills ahead of the commits: reset to the committed end when one is undone. Under lock. */
+struct plan {
+    uint64_t position;
+    uint64_t newest_rule;
+    struct body_file in_use[BODY_CLASS_COUNT];
+    uint32_t next_number;
+};
+
+struct store {
+    const struct clock *clock;
+    const struct log *log;
+    bool read_only;
+    struct tuning tuning;
+    struct disk disk;
+    int lock_fd;
+    struct seal_suite suite;
+    struct keyring *keyring;
+    struct ledger ledger;
+
+    /* the owner's */
+    struct seal owner_seal;
+    struct writer facts; /* scratch: envelope and facts in clear */
+
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* to the commit thread */
+    pthread_cond_t room; /* from it */
+    struct batch *open;  /* being filled, or NULL */
+    bool kicked;
+    struct batch *done, *done_last; /* to be told */
+    struct plan plan;
+    bool stop;
+    bool want_growth;
+    enum error_code latched; /* after it nothing is acknowledged */
+    struct error growth_error;
+
+    /* the commit thread's */
+    pthread_t commit_thread, sync_thread;
+    bool threads;
+    struct seal commit_seal;
+    struct log_end end;
+    int log_fd;
+    struct open_file body_out[BODY_CLASS_COUNT];
+    uint64_t confirmed_commit;
+    uint64_t entries_since_confirm;
+    uint64_t confirm_sequence;
+    struct writer large_names; /* LARGE_NAME_BYTES each: bodies to be renamed at the next confirm */
+    bool unconfirmed;
+
+    /* between commit and sync thread */
+    pthread_mutex_t sync_lock;
+    pthread_cond_t sync_work, sync_done;
+    struct batch *sync_batch;
+    bool sync_ok, sync_stop;
+    struct error sync_error;
+
+    pthread_mutex_t confirm_lock; /* keyring copies, confirm files, checkpoint, ledger files are at rest while it is held */
+
+    int event_fd;
+    _Atomic uint64_t size; /* committed */
+    _Atomic uint64_t newest_rule; /* committed, + 1 */
+    _Atomic uint64_t damaged, commits, syncs;
+    _Atomic uint64_t log_bytes, body_bytes;
+    struct hash root; /* under lock */
+    pthread_mutex_t segment_lock;
+    int *segment_fds; /* for reading, by number; -1 until wanted; under segment_lock */
+    size_t segment_fd_count;
+
+    char start_findings[START_FINDINGS_MAX][FINDING_MAX]; /* what was wrong at the start, for verify */
+    size_t start_finding_count;
+    struct writer start_events; /* field lists to be recorded once the threads run: length (4), list */
+};
+
+/* ---- commit.c ---- */
+bool commit_start(struct store *s, struct error *err);
+void commit_stop(struct store *s); /* commits and confirms what is pending, ends the threads */
+bool segment_create(struct store *s, uint32_t number, uint64_t first_position, const struct hash *previous, struct error *err);
+bool sync_error_latches(struct store *s, const struct error *err);
+/* Waits until the keyring has a ready slot for the unit. The owner's. */
+bool slot_for_unit(struct store *s, struct span unit, uint32_t *slot, struct error *err);
+
+/* ---- confirm.c ---- */
+bool confirm_write(struct store *s, struct error *err);
+/* Best of the two copies into s->end and s->ledger; false (and an empty ledger) without one. */
+bool confirm_read(struct store *s);
+void confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings);
+/* The checkpoint's signed note for a tree. */
+bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w, struct error *err);
+/* The size and root that the checkpoint file claims, if it is a note of ours to the last bit. */
+bool checkpoint_read(struct store *s, struct seal *seal, uint64_t *size, struct hash *root);
+
+/* ---- read.c ---- */
+/* A descriptor of the segment, owned by the store; -1. */
+int segment_fd(struct store *s, uint32_t number);
+uint32_t segment_count(struct store *s);
+uint64_t segment_size(struct store *s, uint32_t number); /* 0 where it is missing */
+/* Reads and checks the entry at `where`; position UINT64_MAX: any. *entry gets all its bytes (replacing what it held). */
+bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry, struct error *err);
+/* Keys of an entry, commitment checked; unit and facts (borrowed from *clear). The caller wipes keys. */
+bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry, struct writer *clear,
+                struct span *unit, struct span *facts, struct record_keys *keys, struct error *err);
+/* The file of an entry's body, for reading; its stored bytes begin at *from. */
+int body_open(struct store *s, const struct entry_header *h, uint64_t *from, struct error *err);
+/* The root over the stored chunks; with keys also the tags. */
+bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys, struct error *err);
+
+/* ---- recover.c ---- */
+bool recover(struct store *s, struct error *err);
+/* Remembers what was wrong at the start. */
+void start_finding(struct store *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void start_event(struct store *s, const char *event, const char *detail);
+
+#endif
