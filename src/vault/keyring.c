@@ -11,17 +11,12 @@
 
 #include "base/file.h"
 #include "base/reader.h"
+#include "vault/keyring_format.h"
 #include "vault/unit_map.h"
 
 #define COPIES 2
 #define KEY_CACHE 256u /* data keys kept open; a power of two */
 #define SLOTS_READ 512u /* slots read at once while opening */
-#define ARGON2_PASSES 3u
-#define ARGON2_KIB 65536u
-#define KEY_FILE_PREFIX SPAN_LIT("key:")
-#define KEY_FILE_BYTES_MIN 32u
-
-enum kdf { KDF_ARGON2ID = 1, KDF_KEY_FILE = 2 };
 
 static const char *const copy_names[COPIES] = { "keyring.0", "keyring.1" };
 
@@ -50,149 +45,6 @@ struct keyring {
     } *dirty; /* assigned and not yet written so */
     size_t dirty_count, dirty_cap;
 };
-
-static void derive_all(struct vault_keys *k)
-{
-    seal_derive(k->master, "wrap", k->wrap);
-    seal_derive(k->master, "keyring", k->keyring);
-    seal_derive(k->master, "unit", k->unit);
-    seal_derive(k->master, "file", k->file);
-    seal_derive(k->master, "marker", k->marker);
-    seal_derive(k->master, "confirm", k->confirm);
-}
-
-static void put_u32(uint8_t *out, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint32_t get_u32(const uint8_t *in)
-{
-    struct reader r = reader_over(span_of(in, 4));
-
-    return read_u32le(&r);
-}
-
-/* ---- the header ---- */
-
-static enum kdf kdf_of(struct span secret)
-{
-    return span_starts(secret, KEY_FILE_PREFIX) && secret.len >= KEY_FILE_PREFIX.len + KEY_FILE_BYTES_MIN ? KDF_KEY_FILE
-                                                                                                       : KDF_ARGON2ID;
-}
-
-/* The key-encryption key for a header's salt and parameters. */
-static bool kek_of(struct span secret, const uint8_t *header, uint8_t kek[KEY_BYTES], struct error *err)
-{
-    uint32_t kdf = get_u32(header + 12);
-    uint64_t passes = get_u32(header + 32);
-    uint64_t kib = get_u32(header + 36);
-    uint8_t salt[KEY_BYTES] = { 0 };
-
-    if (kdf != kdf_of(secret))
-        return error_set(err, ERR_SEALED, "the keyring opens with a %s", kdf == KDF_KEY_FILE ? "key file" : "passphrase");
-    memcpy(salt, header + 16, 16);
-    if (kdf == KDF_KEY_FILE) {
-        seal_mac(salt, span_part(secret, KEY_FILE_PREFIX.len, secret.len), kek);
-        return true;
-    }
-    if (passes != ARGON2_PASSES || kib != ARGON2_KIB)
-        return error_set(err, ERR_DAMAGED, "keyring header: Argon2id parameters are not ours");
-    if (crypto_pwhash(kek, KEY_BYTES, (const char *)secret.ptr, secret.len, salt, passes, kib * 1024,
-                      crypto_pwhash_ALG_ARGON2ID13) != 0)
-        return error_set(err, ERR_MEMORY, "Argon2id needs %llu KiB", (unsigned long long)kib);
-    return true;
-}
-
-static bool header_make(struct seal *s, struct vault_keys *keys, struct span secret, uint64_t now_us,
-                        uint8_t out[KEYRING_HEADER_BYTES], struct error *err)
-{
-    uint8_t kek[KEY_BYTES];
-    bool ok;
-
-    memset(out, 0, KEYRING_HEADER_BYTES);
-    memcpy(out, "FANALKEY", 8);
-    put_u32(out + 8, 1);
-    put_u32(out + 12, kdf_of(secret));
-    seal_random(out + 16, 16);
-    if (kdf_of(secret) == KDF_ARGON2ID) {
-        put_u32(out + 32, ARGON2_PASSES);
-        put_u32(out + 36, ARGON2_KIB);
-    }
-    seal_random(out + 40, VAULT_ID_BYTES);
-    put_u32(out + 56, (uint32_t)now_us);
-    put_u32(out + 60, (uint32_t)(now_us >> 32));
-    seal_random(out + 64, NONCE_BYTES);
-    if (!kek_of(secret, out, kek, err))
-        return false;
-    ok = seal_encrypt(s, kek, out + 64, span_of(out, 64), span_of(keys->master, KEY_BYTES), out + 76, err);
-    seal_wipe(kek, sizeof kek);
-    seal_mac(keys->keyring, span_of(out, 480), out + 480);
-    return ok;
-}
-
-/* Opens the master key with one copy's header. ERR_SEALED where it does not open. */
-static bool header_open(struct seal *s, const uint8_t header[KEYRING_HEADER_BYTES], struct span secret,
-                        struct vault_keys *keys, struct error *err)
-{
-    uint8_t kek[KEY_BYTES];
-    bool ok;
-
-    if (memcmp(header, "FANALKEY", 8) != 0 || get_u32(header + 8) != 1)
-        return error_set(err, ERR_DAMAGED, "keyring header is not ours");
-    if (!kek_of(secret, header, kek, err))
-        return false;
-    ok = seal_decrypt(s, kek, header + 64, span_of(header, 64), span_of(header + 76, KEY_BYTES + TAG_BYTES), keys->master, err);
-    seal_wipe(kek, sizeof kek);
-    if (!ok)
-        return error_set(err, ERR_SEALED, "the secret does not open the keyring");
-    derive_all(keys);
-    if (!seal_mac_fits(keys->keyring, span_of(header, 480), header + 480, HASH_BYTES))
-        return error_set(err, ERR_DAMAGED, "keyring header fails its HMAC");
-    return true;
-}
-
-/* ---- slots ---- */
-
-static void slot_finish(const struct vault_keys *keys, uint8_t slot[KEYRING_SLOT_BYTES])
-{
-    uint8_t mac[HASH_BYTES];
-
-    seal_mac(keys->keyring, span_of(slot, 112), mac);
-    memcpy(slot + 112, mac, 16);
-}
-
-static void slot_associated(uint32_t number, const uint8_t vault_id[VAULT_ID_BYTES], uint8_t out[4 + VAULT_ID_BYTES])
-{
-    put_u32(out, number);
-    memcpy(out + 4, vault_id, VAULT_ID_BYTES);
-}
-
-static bool slot_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t number,
-                      enum slot_state state, uint8_t out[KEYRING_SLOT_BYTES], struct error *err)
-{
-    uint8_t key[KEY_BYTES];
-    uint8_t associated[4 + VAULT_ID_BYTES];
-    bool ok;
-
-    memset(out, 0, KEYRING_SLOT_BYTES);
-    put_u32(out, number);
-    out[4] = (uint8_t)state;
-    seal_random(out + 24, NONCE_BYTES);
-    seal_random(key, sizeof key);
-    slot_associated(number, vault_id, associated);
-    ok = seal_encrypt(s, keys->wrap, out + 24, span_of(associated, sizeof associated), span_of(key, sizeof key), out + 36, err);
-    seal_wipe(key, sizeof key);
-    slot_finish(keys, out);
-    return ok;
-}
-
-static bool slot_is_valid(const struct vault_keys *keys, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES])
-{
-    return get_u32(slot) == number && slot[4] >= SLOT_READY && slot[4] <= SLOT_SIGNING
-        && seal_mac_fits(keys->keyring, span_of(slot, 112), slot + 112, 16);
-}
 
 static uint64_t slot_offset(uint32_t number)
 {
@@ -231,8 +83,8 @@ bool keyring_create(const struct disk *d, const struct seal_suite *suite, struct
         return error_set(err, ERR_MEMORY, "no locked memory for keys");
     if (seal_init(&s, suite, err)) {
         seal_random(keys->master, KEY_BYTES);
-        derive_all(keys);
-        if (header_make(&s, keys, secret, now_us, header, err))
+        vault_keys_derive(keys);
+        if (keyring_header_make(&s, keys, secret, now_us, header, err))
             slots = slots_make(&s, keys, header + 40, 0, KEYRING_BATCH, err);
         write_span(&file, span_of(header, sizeof header));
         if (slots != NULL) {
@@ -263,7 +115,7 @@ static bool unseal(struct keyring *k, struct span secret, keyring_finding *repor
     for (int i = 0; i < COPIES && use < 0; i++) {
         if (i > 0 && there[0] && there[i] && memcmp(header[0], header[i], KEYRING_HEADER_BYTES) == 0)
             why[i] = why[0]; /* Argon2id is slow: not twice for the same bytes */
-        else if (there[i] && header_open(&k->seal, header[i], secret, &k->secrets->keys, &why[i]))
+        else if (there[i] && keyring_header_open(&k->seal, header[i], secret, &k->secrets->keys, &why[i]))
             use = i;
     }
     if (use < 0) {
