@@ -24,6 +24,11 @@
 /* What connection_run() gets, in this order; everything above is closed in the child. */
 enum { CHILD_SOCKET = 3, CHILD_SESSION, CHILD_ADMITTED, CHILD_FDS_END };
 
+/* A peer that vanished without a word is noticed after KEEPALIVE_IDLE_S + 4 × KEEPALIVE_INTERVAL_S. */
+#define KEEPALIVE_IDLE_S 60
+#define KEEPALIVE_INTERVAL_S 15
+#define KEEPALIVE_COUNT 4
+
 struct child {
     pid_t pid;       /* 0: free slot */
     int admitted_fd; /* reads one byte on admission, the end when the process is gone */
@@ -186,17 +191,21 @@ static struct child *slot_for(struct listener *l, const uint8_t *source, const c
     return victim;
 }
 
-/* In the child: the three descriptors at their places, everything above closed. */
+/*
+ * In the child: the three descriptors at their places, everything above closed. Only with calls that the listener's
+ * sandbox profile has: a duplicate takes the lowest free number, so they are made in order.
+ */
 static bool keep_only(int socket, int session, int admitted)
 {
     int wanted[] = { socket, session, admitted };
 
-    /* Up first, out of the way of the places they go to. */
-    for (size_t i = 0; i < COUNT_OF(wanted); i++)
+    for (size_t i = 0; i < COUNT_OF(wanted); i++) /* up first, out of the way */
         if ((wanted[i] = fcntl(wanted[i], F_DUPFD_CLOEXEC, CHILD_FDS_END)) < 0)
             return false;
+    if (close_range(CHILD_SOCKET, CHILD_FDS_END - 1, 0) != 0)
+        return false;
     for (size_t i = 0; i < COUNT_OF(wanted); i++)
-        if (dup3(wanted[i], CHILD_SOCKET + (int)i, O_CLOEXEC) < 0)
+        if (fcntl(wanted[i], F_DUPFD_CLOEXEC, CHILD_SOCKET) != CHILD_SOCKET + (int)i)
             return false;
     return close_range(CHILD_FDS_END, ~0U, 0) == 0;
 }
@@ -223,11 +232,17 @@ static void vault_lost(struct listener *l)
 
 static void socket_prepare(int socket)
 {
-    const int on = 1;
-
     /* Answers are small and awaited: no Nagle. Keep-alive ends what no timer of the protocol sees. */
-    (void)setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    static const struct { int level, name, value; } options[] = {
+        { IPPROTO_TCP, TCP_NODELAY, 1 },
+        { SOL_SOCKET, SO_KEEPALIVE, 1 },
+        { IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
+        { IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
+        { IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(options); i++)
+        (void)setsockopt(socket, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
 }
 
 /* socket is the caller's, who closes it; the child has its own copy. */
@@ -254,7 +269,7 @@ static void connection_start(struct listener *l, int socket, const struct sockad
             vault_lost(l);
         return;
     }
-    if (pipe2(pair, O_CLOEXEC) < 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return;
     admitted_read = pair[0];
     admitted_write = pair[1];
@@ -398,6 +413,7 @@ static void listener_done(struct listener *l)
 {
     for (size_t i = 0; i < l->socket_count; i++)
         file_close(&l->sockets[i]);
+    channel_close(l->vault);
     free(l->children);
     free(l->polls);
     free(l->message);

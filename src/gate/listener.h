@@ -23,7 +23,7 @@
 #define LISTENER_SOURCE_WAITING_MAX 8
 #define LISTENER_SOCKETS_MAX 8
 /* How long children may take to finish after STOP. */
-#define LISTENER_GRACE_MS 3000
+#define LISTENER_GRACE_MS 1500 /* the supervisor waits ROLE_STOP_MS for the listener itself */
 /* Crash events and capacity warnings in one minute; the others are counted, so that a flood is not a flood of records. */
 #define LISTENER_NOTICES_PER_MINUTE 10
 

@@ -3,7 +3,7 @@
  */
 #include "hl7/acknowledge.h"
 
-#include <time.h>
+#include "base/clock.h"
 
 #define OUR_NAME "FANAL"
 /* Where the sender's version is missing or unknown. */
@@ -120,12 +120,14 @@ static struct span msh(const struct hl7_message *m, unsigned field)
 
 static void write_time(struct writer *w, uint64_t wall_us)
 {
-    time_t seconds = (time_t)(wall_us / 1000000);
-    struct tm t;
+    char text[CLOCK_RFC3339_SIZE];
+    struct span seconds = span_str(clock_rfc3339(wall_us, text));
 
-    if (gmtime_r(&seconds, &t) != NULL)
-        write_printf(w, "%04d%02d%02d%02d%02d%02d+0000", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
-                     t.tm_min, t.tm_sec);
+    seconds = span_part(seconds, 0, span_index(seconds, '.'));
+    for (size_t i = 0; i < seconds.len; i++)
+        if (seconds.ptr[i] >= '0' && seconds.ptr[i] <= '9')
+            write_u8(w, seconds.ptr[i]);
+    write_str(w, "+0000");
 }
 
 static void write_message_type(struct writer *w, const struct hl7_message *m, const struct hl7_delimiters *d,
