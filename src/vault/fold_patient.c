@@ -86,6 +86,38 @@ static struct span name_core(struct span name)
     return span_trim(span_part(name, 0, end), " ^");
 }
 
+/* YYYYMMDD as far as given: PID-7 may carry a time, some modalities put dots. */
+#define DATE_DIGITS 8
+
+static struct span date_digits(struct span date, uint8_t out[DATE_DIGITS])
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < date.len && len < DATE_DIGITS; i++)
+        if (date.ptr[i] >= '0' && date.ptr[i] <= '9')
+            out[len++] = date.ptr[i];
+    return span_of(out, len);
+}
+
+/* What two values are compared by. */
+static void fold_value(struct folder *f, enum patient_what what, struct span value)
+{
+    uint8_t digits[DATE_DIGITS];
+
+    writer_reset(&f->scratch);
+    switch (what) {
+    case WHAT_NAME:
+        fold_text(name_core(value), &f->scratch);
+        break;
+    case WHAT_BIRTH_DATE:
+        write_span(&f->scratch, date_digits(value, digits));
+        break;
+    case WHAT_SEX:
+        fold_text(value, &f->scratch);
+        break;
+    }
+}
+
 static void add_value(struct folder *f, const struct record *r, enum patient_what what, struct span value)
 {
     struct sql_call q;
@@ -100,8 +132,7 @@ static void add_value(struct folder *f, const struct record *r, enum patient_wha
     sql_end(&q);
     if (count >= VALUES_MAX)
         return;
-    writer_reset(&f->scratch);
-    fold_text(what == WHAT_NAME ? name_core(value) : value, &f->scratch);
+    fold_value(f, what, value);
     q = sql_begin(&f->sql, ADD_VALUE);
     sql_int(&q, r->patient);
     sql_int(&q, what);
@@ -157,7 +188,8 @@ static void index_words(struct folder *f, int64_t patient)
     if (date_count == 0)
         dates[date_count++] = span_of(NULL, 0);
     for (size_t d = 0; d < date_count; d++) {
-        struct word_sink sink = { f, patient, dates[d] };
+        uint8_t digits[DATE_DIGITS];
+        struct word_sink sink = { f, patient, date_digits(dates[d], digits) };
 
         for (size_t n = 0; n < name_count; n++)
             fold_name_words(names[n], &f->scratch, add_word, &sink);
@@ -169,7 +201,8 @@ void folder_patient_seen(struct folder *f, const struct record *r, enum patient_
 {
     const struct span name = span_trim(fields_text(r->facts, FIELD_PATIENT_NAME), " ");
     const struct span birth_date = span_trim(fields_text(r->facts, FIELD_BIRTH_DATE), " ");
-    const struct span sex = span_trim(fields_text(r->facts, FIELD_SEX), " ");
+    const struct span sent = span_trim(fields_text(r->facts, FIELD_SEX), " ");
+    const struct span sex = span_equal(sent, SPAN_LIT("U")) ? span_of(NULL, 0) : sent; /* table 0001: unknown */
     const struct digest said = DIGEST_OF(f, span_of(&r->patient, sizeof r->patient), name, birth_date, sex);
     struct cache_slot *slot = cache_slot_of(&f->patients, &said); /* same table: the key says what it is */
     struct sql_call q = sql_begin(&f->sql, SEE_PATIENT);
