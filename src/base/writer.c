@@ -24,7 +24,7 @@ static bool grow(struct writer *w, size_t need)
     uint8_t *p;
 
     while (cap < need)
-        cap = cap > need / 2 ? need : cap * 2; /* need <= limit: no wrap */
+        cap = cap > w->limit / 2 ? w->limit : cap * 2; /* doubles, else many small writes cost their square; need <= limit */
     p = realloc(w->ptr, cap);
     if (p == NULL)
         return false;

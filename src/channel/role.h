@@ -54,7 +54,7 @@ enum role_event_kind {
     ROLE_STOP,  /* finish what is under way, then exit 0: within ROLE_STOP_MS, else it is killed */
     ROLE_CRASH, /* vault only: a process died; message.fields say which: to be recorded */
 };
-#define ROLE_STOP_MS 2000
+#define ROLE_STOP_MS 3500 /* gates and lenses; the vault has what is left of 4.8 s */
 
 struct role_event {
     enum role_event_kind kind;

@@ -84,7 +84,7 @@ static size_t utf8_sequence(struct span s)
 bool utf8_is_valid(struct span text)
 {
     for (size_t at = 0; at < text.len;) {
-        size_t n = utf8_sequence(span_part(text, at, 4));
+        size_t n = text.ptr[at] < 0x80 ? 1 : utf8_sequence(span_part(text, at, 4));
 
         if (n == 0)
             return false;

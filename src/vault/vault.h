@@ -17,7 +17,10 @@ struct vault_options {
 };
 
 bool vault_create(const char *dir, const struct vault_options *options, struct error *err);
-/* Opens store and views, catches up. Views that do not open or lie ahead of the store are made again. */
+/*
+ * Opens store and views, catches up. Views that do not open, lie ahead of the store or were folded from another log
+ * are made again. Views need the store's lock: ERR_USAGE for a read-only store.
+ */
 struct vault *vault_open(const char *dir, const struct vault_options *options, struct error *err);
 void vault_close(struct vault *v);
 
@@ -30,6 +33,12 @@ struct store *vault_store(struct vault *v);
 bool vault_append(struct vault *v, const struct append *a, uint64_t *position, struct error *err);
 
 /*
+ * As store_completed(), which the owner calls no more: also settles what vault_same_uid() calls pending, takes
+ * committed rules into the accounts, and wakes folding.
+ */
+size_t vault_completed(struct vault *v, struct completion *out, size_t max);
+
+/*
  * What is stored or on its way under a SOP Instance UID. *first: position of the served version.
  * pending: the first one is appended and not committed yet (a resend waits for it).
  */
@@ -40,13 +49,15 @@ struct same_uid {
     uint64_t versions[16]; /* all versions, first included, at most 16 looked at */
     size_t version_count;
 };
+/* The owner's. ERR_BUSY while views are being made again: nothing can be said then. */
 bool vault_same_uid(struct vault *v, struct span sop_uid, struct same_uid *out, struct error *err);
 
 /*
  * Runs the named query (FIELD_QUERY and its parameters in request) once the views have reached every position
- * committed before the call. row() gets one field list per row; false from it ends the query early.
- * Any one thread at a time per vault_reader.
+ * committed before the call; ERR_TIMEOUT after VAULT_WAIT_MS. row() gets one field list per row; false from it ends
+ * the query early. Any one thread at a time per vault_reader.
  */
+#define VAULT_WAIT_MS 10000
 struct vault_reader;
 struct vault_reader *vault_reader_new(struct vault *v, struct error *err);
 void vault_reader_free(struct vault_reader *r);
@@ -55,8 +66,10 @@ bool vault_find(struct vault_reader *r, struct span request, vault_row *row, voi
 
 /*
  * What was folded since last asked, for NEWS: called by the owner when vault_event_fd() is readable. Each news is
- * a field list (position, kind, patient_key, study_uid, series_uid).
+ * a field list (position, kind, patient_key, study_uid, series_uid). At most VAULT_NEWS_MAX wait; what came beyond
+ * is one last news with its `count`.
  */
+#define VAULT_NEWS_MAX 1000
 int vault_event_fd(const struct vault *v);
 void vault_news(struct vault *v, vault_row *news, void *context);
 

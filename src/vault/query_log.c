@@ -1,0 +1,145 @@
+/* Queries that list records as they came: list, attention, journal; and sources, status. */
+#include "vault/querying.h"
+
+static const enum field list_fields[] = {
+    FIELD_STUDY_UID,    FIELD_SERIES_UID,   FIELD_SOP_UID,      FIELD_SOP_CLASS, FIELD_TRANSFER_SYNTAX,
+    FIELD_PATIENT_ID,   FIELD_ISSUER,       FIELD_PATIENT_NAME, FIELD_SOURCE,    FIELD_ADDRESS,
+    FIELD_REASON,       FIELD_MESSAGE_TYPE, FIELD_TRIGGER,      FIELD_CONTROL_ID, FIELD_ACK_CODE,
+    FIELD_ERROR_LOCATION, FIELD_ERROR_CODE, FIELD_CALLING_AE,
+};
+
+/* Columns: position, kind, state, received, facts, first. */
+static void give_objects(struct query *q, struct sql_call *c)
+{
+    while (!q->ended && sql_row(c)) {
+        query_row(q);
+        query_put_number(q, FIELD_POSITION, c, 0);
+        query_put_column(q, FIELD_KIND, c, 1);
+        query_put_column(q, FIELD_STATE, c, 2);
+        query_put_number(q, FIELD_RECEIVED, c, 3);
+        if (sqlite3_column_type(c->statement, 5) != SQLITE_NULL)
+            query_put_number(q, FIELD_FIRST_POSITION, c, 5);
+        QUERY_COPY(q, sql_get(c, 4), list_fields);
+        (void)query_give(q);
+    }
+    sql_end(c);
+}
+
+/* Positions begin at 0: without `after` the list begins before it. */
+static int64_t after_of(const struct query *q)
+{
+    return (int64_t)fields_uint(q->request, FIELD_AFTER, UINT64_MAX);
+}
+
+bool query_list(struct query *q, struct error *err)
+{
+    struct sql_call c = sql_begin(&q->sql, Q_LIST);
+
+    (void)err;
+    sql_int(&c, after_of(q));
+    sql_text(&c, query_text(q, FIELD_STATE));
+    sql_text(&c, query_text(q, FIELD_KIND));
+    sql_int(&c, query_limit(q));
+    give_objects(q, &c);
+    return true;
+}
+
+bool query_attention(struct query *q, struct error *err)
+{
+    struct sql_call c = sql_begin(&q->sql, Q_ATTENTION);
+
+    (void)err;
+    sql_int(&c, query_limit(q));
+    give_objects(q, &c);
+    return true;
+}
+
+bool query_journal(struct query *q, struct error *err)
+{
+    static const enum field shown[] = { FIELD_EVENT, FIELD_ACTOR, FIELD_ADDRESS, FIELD_OUTCOME, FIELD_REASON,
+                                        FIELD_DETAIL };
+    struct sql_call c = sql_begin(&q->sql, Q_JOURNAL);
+
+    (void)err;
+    sql_int(&c, after_of(q));
+    sql_int(&c, query_limit(q));
+    while (!q->ended && sql_row(&c)) {
+        query_row(q);
+        query_put_number(q, FIELD_POSITION, &c, 0);
+        query_put_number(q, FIELD_RECEIVED, &c, 1);
+        QUERY_COPY(q, sql_get(&c, 2), shown);
+        (void)query_give(q);
+    }
+    sql_end(&c);
+    return true;
+}
+
+bool query_sources(struct query *q, struct error *err)
+{
+    struct sql_call c = sql_begin(&q->sql, Q_SOURCES);
+
+    (void)err;
+    while (!q->ended && sql_row(&c)) {
+        query_row(q);
+        query_put_column(q, FIELD_SOURCE, &c, 0);
+        query_put_column(q, FIELD_KIND, &c, 1);
+        query_put_number(q, FIELD_LATEST, &c, 2);
+        query_put_number(q, FIELD_COUNT, &c, 3);
+        (void)query_give(q);
+    }
+    sql_end(&c);
+    return true;
+}
+
+/* ---- status: one row; figures are groups {name, count} ---- */
+
+static void put_figure(struct query *q, struct span name, uint64_t count)
+{
+    const size_t mark = field_group_begin(&q->row, FIELD_ROW);
+
+    field_put_text(&q->row, FIELD_NAME, name);
+    field_put_uint(&q->row, FIELD_COUNT, count);
+    field_group_end(&q->row, mark);
+}
+
+static void put_figures(struct query *q, enum query_statement statement)
+{
+    struct sql_call c = sql_begin(&q->sql, statement);
+
+    while (sql_row(&c))
+        put_figure(q, sql_get(&c, 0), (uint64_t)sql_get_int(&c, 1));
+    sql_end(&c);
+}
+
+static void put_store(struct query *q)
+{
+    struct store_status s;
+
+    store_status(q->store, &s);
+    field_put_uint(&q->row, FIELD_COUNT, s.size);
+    field_put_bytes(&q->row, FIELD_DIGEST, span_of(s.root, sizeof s.root)); /* the tree head's */
+    put_figure(q, SPAN_LIT("log_bytes"), s.log_bytes);
+    put_figure(q, SPAN_LIT("body_bytes"), s.body_bytes);
+    put_figure(q, SPAN_LIT("free_bytes"), s.free_bytes);
+    put_figure(q, SPAN_LIT("damaged"), s.damaged);
+    put_figure(q, SPAN_LIT("commits"), s.commits);
+    put_figure(q, SPAN_LIT("syncs"), s.syncs);
+}
+
+bool query_status(struct query *q, struct error *err)
+{
+    struct sql_call c;
+
+    (void)err;
+    query_row(q);
+    field_put_str(&q->row, FIELD_STATE, q->enrolled ? "enrolled" : "new");
+    c = sql_begin(&q->sql, Q_FOLDED);
+    if (sql_row(&c))
+        query_put_number(q, FIELD_POSITION, &c, 0);
+    sql_end(&c);
+    put_store(q);
+    put_figures(q, Q_TALLY);
+    put_figures(q, Q_TOTALS);
+    (void)query_give(q);
+    return true;
+}

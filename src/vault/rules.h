@@ -1,0 +1,27 @@
+/*
+ * Accounts and the TLS key: RECORD_RULE facts (docs/facts.md), folded in memory from the store's authenticated
+ * chain at each start, never from the views. Safe for any number of threads.
+ */
+#ifndef FANAL_VAULT_RULES_H
+#define FANAL_VAULT_RULES_H
+
+#include "vault/vault.h"
+
+struct rules;
+
+#define ACCOUNTS_MAX 10000 /* beyond it a new account is not taken in */
+
+/* Empty. NULL without memory. */
+struct rules *rules_new(void);
+void rules_free(struct rules *r); /* wipes; NULL allowed */
+
+bool rules_load(struct rules *r, struct store *s, struct error *err);
+/* One fact, newer than all before it. A fact it does not know changes nothing. */
+bool rules_apply(struct rules *r, struct span facts, struct error *err);
+
+bool rules_account(struct rules *r, struct span user, struct account *out);
+size_t rules_count(struct rules *r);
+/* Borrowed until rules_free(). */
+bool rules_tls(struct rules *r, struct span *key, struct span *certificate);
+
+#endif

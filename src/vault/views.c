@@ -1,0 +1,251 @@
+/* The views' database. See views.h. */
+#include "vault/views.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/hmac.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "vault/sql.h"
+#include "vault/views_schema.h"
+
+#define ID_TEXT_BYTES (2 * PAGE_ID_BYTES + 1)
+#define WRITER_CACHE_KIB 8192
+#define READER_CACHE_KIB 1024
+#define BUSY_MS 5000
+
+struct views {
+    char dir[PATH_MAX];        /* `dir`/views */
+    char id_text[ID_TEXT_BYTES];
+    char path[PATH_MAX];       /* of the database */
+    struct page_vfs *vfs;
+    sqlite3 *writer;
+};
+
+static bool run(sqlite3 *db, const char *text, struct error *err)
+{
+    int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
+
+    return rc == SQLITE_OK || sql_error(err, sqlite3_extended_errcode(db), "set-up");
+}
+
+static bool connection_set_up(sqlite3 *db, bool writer, struct error *err)
+{
+    char cache[64];
+
+    (void)sqlite3_extended_result_codes(db, 1);
+    (void)sqlite3_busy_timeout(db, BUSY_MS);
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    (void)snprintf(cache, sizeof cache, "PRAGMA cache_size = -%d", writer ? WRITER_CACHE_KIB : READER_CACHE_KIB);
+    return run(db, "PRAGMA temp_store = MEMORY", err) && run(db, "PRAGMA mmap_size = 0", err) && run(db, cache, err)
+           && run(db, writer ? "PRAGMA synchronous = NORMAL" : "PRAGMA wal_autocheckpoint = 0", err)
+           && (writer || run(db, "PRAGMA query_only = ON", err));
+}
+
+static sqlite3 *connect(const struct views *v, bool writer, struct error *err)
+{
+    sqlite3 *db = NULL;
+    int rc = sqlite3_open_v2(v->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, page_vfs_name(v->vfs));
+
+    if (rc != SQLITE_OK)
+        (void)sql_error(err, rc, "open");
+    if (rc != SQLITE_OK || !connection_set_up(db, writer, err)) {
+        (void)sqlite3_close(db);
+        return NULL;
+    }
+    return db;
+}
+
+/* Each view has a key of its own, so that no nonce of one can meet one of another. */
+static struct views *views_named(const char *dir, const uint8_t id[PAGE_ID_BYTES], const uint8_t key[PAGE_KEY_BYTES],
+                                 struct error *err)
+{
+    struct views *v = calloc(1, sizeof *v);
+    uint8_t own_key[PAGE_KEY_BYTES];
+    unsigned len = sizeof own_key;
+    char name[ID_TEXT_BYTES + 8];
+    bool ok;
+
+    if (v == NULL) {
+        error_set(err, ERR_MEMORY, "views");
+        return NULL;
+    }
+    (void)sodium_bin2hex(v->id_text, sizeof v->id_text, id, PAGE_ID_BYTES);
+    (void)snprintf(name, sizeof name, "%s.db", v->id_text);
+    ok = path_join(v->dir, sizeof v->dir, dir, "views", err) && path_join(v->path, sizeof v->path, v->dir, name, err)
+         && (HMAC(EVP_sha256(), key, PAGE_KEY_BYTES, id, PAGE_ID_BYTES, own_key, &len) != NULL
+             || error_set(err, ERR_MEMORY, "views: key"))
+         && (v->vfs = page_vfs_new(own_key, id, err)) != NULL;
+    sodium_memzero(own_key, sizeof own_key);
+    if (ok)
+        return v;
+    free(v);
+    return NULL;
+}
+
+void views_close(struct views *v)
+{
+    if (v == NULL)
+        return;
+    (void)sqlite3_close(v->writer);
+    page_vfs_free(v->vfs);
+    free(v);
+}
+
+sqlite3 *views_writer(struct views *v)
+{
+    return v->writer;
+}
+
+sqlite3 *views_reader(struct views *v, struct error *err)
+{
+    return connect(v, false, err);
+}
+
+static bool version_is_ours(sqlite3 *db, struct error *err)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL);
+    int version = -1;
+
+    if (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+        version = sqlite3_column_int(st, 0);
+    (void)sqlite3_finalize(st);
+    if (rc != SQLITE_ROW)
+        return sql_error(err, rc, "version");
+    if (version != VIEWS_VERSION)
+        return error_set(err, ERR_DAMAGED, "views of version %d, not %d", version, VIEWS_VERSION);
+    return true;
+}
+
+struct views *views_open(const char *dir, const uint8_t key[PAGE_KEY_BYTES], struct error *err)
+{
+    char path[PATH_MAX];
+    uint8_t text[ID_TEXT_BYTES - 1], id[PAGE_ID_BYTES];
+    size_t len = 0;
+    struct views *v;
+
+    if (!path_join(path, sizeof path, dir, "views/current", err))
+        return NULL;
+    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        error_set(err, ERR_NOT_FOUND, "no views yet");
+        return NULL;
+    }
+    if (!file_read_all(fd, text, sizeof text, err)
+        || sodium_hex2bin(id, sizeof id, (const char *)text, sizeof text, NULL, &len, NULL) != 0 || len != sizeof id) {
+        error_set(err, ERR_DAMAGED, "views/current names no view");
+        return NULL;
+    }
+    v = views_named(dir, id, key, err);
+    if (v == NULL)
+        return NULL;
+    if ((v->writer = connect(v, true, err)) == NULL || !version_is_ours(v->writer, err)) {
+        views_close(v);
+        return NULL;
+    }
+    return v;
+}
+
+static bool make_schema(sqlite3 *db, struct error *err)
+{
+    static const char *const texts[] = {
+        "BEGIN IMMEDIATE",
+#define TABLE(name, columns, order) "CREATE TABLE " #name " (" columns ") STRICT",
+        VIEW_TABLES(TABLE)
+#undef TABLE
+#define INDEX(text) text,
+        VIEW_INDEXES(INDEX)
+#undef INDEX
+        "COMMIT",
+    };
+    char version[64];
+
+    (void)snprintf(version, sizeof version, "PRAGMA user_version = %d", VIEWS_VERSION);
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        if (!run(db, texts[i], err))
+            return false;
+    return run(db, version, err);
+}
+
+static bool make_database(struct views *v, struct error *err)
+{
+    CLEANUP(file_close) int fd = open(v->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int reserved = PAGE_RESERVED_BYTES;
+
+    if (fd < 0)
+        return error_errno(err, "views: new database");
+    v->writer = connect(v, true, err);
+    if (v->writer == NULL)
+        return false;
+    if (sqlite3_file_control(v->writer, NULL, SQLITE_FCNTL_RESERVE_BYTES, &reserved) != SQLITE_OK)
+        return error_set(err, ERR_UNSUPPORTED, "views: this SQLite reserves no bytes in pages");
+    /* The one transaction before WAL mode keeps its rollback journal in memory. */
+    return run(v->writer, "PRAGMA journal_mode = MEMORY", err) && run(v->writer, "PRAGMA page_size = 4096", err)
+           && run(v->writer, "PRAGMA journal_mode = WAL", err) && make_schema(v->writer, err);
+}
+
+struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], struct error *err)
+{
+    uint8_t id[PAGE_ID_BYTES];
+    struct views *v;
+
+    if (sodium_init() < 0) {
+        error_set(err, ERR_MEMORY, "views: libsodium");
+        return NULL;
+    }
+    randombytes_buf(id, sizeof id);
+    v = views_named(dir, id, key, err);
+    if (v == NULL)
+        return NULL;
+    if (mkdir(v->dir, 0700) != 0 && errno != EEXIST) {
+        error_errno(err, "views: directory");
+        views_close(v);
+        return NULL;
+    }
+    if (!make_database(v, err)) {
+        views_close(v);
+        return NULL;
+    }
+    return v;
+}
+
+/* Everything in views/ that is not of this view: the ones before it, and what a crash left half-made. */
+static void remove_others(const struct views *v)
+{
+    DIR *d = opendir(v->dir);
+
+    if (d == NULL)
+        return;
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (e->d_name[0] != '.' && strcmp(e->d_name, "current") != 0
+            && strncmp(e->d_name, v->id_text, sizeof v->id_text - 1) != 0)
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    (void)closedir(d);
+}
+
+bool views_publish(struct views *v, struct error *err)
+{
+    CLEANUP(file_close) int dir = open(v->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(file_close) int fd = -1;
+
+    if (dir < 0)
+        return error_errno(err, "views: directory");
+    if (!run(v->writer, "PRAGMA wal_checkpoint(TRUNCATE)", err))
+        return false;
+    fd = openat(dir, "current.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || !file_write_all(fd, span_str(v->id_text), err) || !file_sync(fd, err))
+        return error_within(err, "views: current");
+    if (renameat(dir, "current.new", dir, "current") != 0 || fsync(dir) != 0)
+        return error_errno(err, "views: current");
+    remove_others(v);
+    return true;
+}
