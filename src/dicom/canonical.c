@@ -38,6 +38,8 @@ struct canonical {
     enum treatment treatment;
     bool in_pixels;
     bool in_fragment; /* outside of Pixel Data */
+    bool sequence_may_be_empty;
+    uint32_t sequence_tag;
     uint8_t block[CANONICAL_BLOCK_BYTES];
     size_t block_len;
     uint64_t value_bytes;         /* written to blocks or pixels: odd or even */
@@ -366,12 +368,30 @@ static bool begin_fragment(struct canonical *c, const struct data_set_event *eve
     return put_mark(c, 'f', err);
 }
 
+/* The sequence is told with its first item: one without items could be any empty element, where the VR is lost. */
+static bool begin_item(struct canonical *c, unsigned depth, struct error *err)
+{
+    bool first = c->sequence_may_be_empty;
+
+    c->sequence_may_be_empty = false;
+    c->charsets[depth] = c->charsets[depth - 1];
+    return (!first || put_tagged(c, 'S', c->sequence_tag, err)) && put_mark(c, 'I', err);
+}
+
+static bool end_sequence(struct canonical *c, struct error *err)
+{
+    bool empty = c->sequence_may_be_empty;
+
+    c->sequence_may_be_empty = false;
+    return empty ? put_tagged(c, 'E', c->sequence_tag, err) && end_value(c, err) : put_mark(c, 's', err);
+}
+
 static bool end_any(struct canonical *c, const struct data_set_event *event, struct error *err)
 {
     const struct data_element *e = event->element;
 
     if (e->vr == VR_SQ)
-        return put_mark(c, 's', err);
+        return end_sequence(c, err);
     if (e->length != LENGTH_UNDEFINED)
         return end_element(c, event, err);
     return c->in_pixels ? end_pixels(c, err) : end_fragment(c, err) && put_mark(c, 's', err);
@@ -389,10 +409,11 @@ static bool on_event(void *context, const struct data_set_event *event, struct e
     case EVENT_FRAGMENT:
         return begin_fragment(c, event, err);
     case EVENT_SEQUENCE:
-        return put_tagged(c, 'S', event->element->tag, err);
+        c->sequence_may_be_empty = true;
+        c->sequence_tag = event->element->tag;
+        return true;
     case EVENT_ITEM:
-        c->charsets[event->depth] = c->charsets[event->depth - 1];
-        return put_mark(c, 'I', err);
+        return begin_item(c, event->depth, err);
     case EVENT_ITEM_END:
         return put_mark(c, 'i', err);
     case EVENT_BYTES:
@@ -418,6 +439,7 @@ bool canonical_begin(struct canonical *c, const struct transfer_syntax *syntax,
     c->treatment = TREAT_NOTHING;
     c->in_pixels = false;
     c->in_fragment = false;
+    c->sequence_may_be_empty = false;
     c->block_len = 0;
     c->charsets[0] = charset_of(span_str(""));
     writer_reset(&c->converted);

@@ -5,7 +5,7 @@
  * SHA-256 over, in the order of the data set,
  *   an element    'E', its tag (u32le), its value in blocks: length (u16le) and bytes; the first block
  *                 shorter than CANONICAL_BLOCK_BYTES is the last
- *   a sequence    'S', tag; for each item 'I', its elements, 'i'; 's'
+ *   a sequence    'S', tag; for each item 'I', its elements, 'i'; 's'; without items: as an empty element
  *   fragments     'F', tag; for each fragment 'f' and its blocks; 's' (an icon's; see below for Pixel Data)
  * VRs and lengths are left out: for an attribute of PS3.6 the tag says the VR, for a private one implicit VR
  * would not tell it. A value is what the dictionary's VR makes of it: text in UTF-8 without trailing spaces and

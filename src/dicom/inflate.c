@@ -27,25 +27,29 @@ void inflate_done(struct inflate *z)
     z->usable = false;
 }
 
-/* One call of zlib; hands on what it gave. */
-static bool step(struct inflate *z, inflate_sink *sink, void *context, struct error *err)
+static bool hand_on(struct inflate *z, size_t made, inflate_sink *sink, void *context, struct error *err)
 {
-    int result;
-    size_t made;
-
-    z->stream.next_out = z->piece;
-    z->stream.avail_out = sizeof z->piece;
-    result = inflate(&z->stream, Z_NO_FLUSH);
-    if (result == Z_MEM_ERROR)
-        return error_set(err, ERR_MEMORY, "no memory for a deflated data set");
-    if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-        return error_set(err, ERR_MALFORMED, "the data set is not a deflated stream");
-    z->ended = result == Z_STREAM_END;
-    made = sizeof z->piece - z->stream.avail_out;
     z->produced += made;
     if (z->produced > z->limit)
         return error_set(err, ERR_LIMIT, "the data set inflates to more than %llu bytes", (unsigned long long)z->limit);
     return made == 0 || sink(context, span_of(z->piece, made), err);
+}
+
+/* One call of zlib. What it gave goes on even where it then failed: a verdict must not depend on where input was cut. */
+static bool step(struct inflate *z, inflate_sink *sink, void *context, struct error *err)
+{
+    int result;
+
+    z->stream.next_out = z->piece;
+    z->stream.avail_out = sizeof z->piece;
+    result = inflate(&z->stream, Z_NO_FLUSH);
+    z->ended = result == Z_STREAM_END;
+    if (!hand_on(z, sizeof z->piece - z->stream.avail_out, sink, context, err))
+        return false;
+    if (result == Z_MEM_ERROR)
+        return error_set(err, ERR_MEMORY, "no memory for a deflated data set");
+    return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR
+           || error_set(err, ERR_MALFORMED, "the data set is not a deflated stream");
 }
 
 bool inflate_feed(struct inflate *z, struct span bytes, inflate_sink *sink, void *context, struct error *err)
