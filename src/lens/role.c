@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/time.h>
 
 #include "channel/role.h"
 #include "channel/sandbox.h"
@@ -20,6 +19,7 @@ struct lens {
     struct role role;
     struct conversation conversations[LENS_CONVERSATIONS_MAX];
     uint8_t *buffer; /* of CHANNEL_MESSAGE_MAX; owned */
+    struct digest *digest; /* owned */
 };
 
 static void conversation_close(struct conversation *c)
@@ -53,16 +53,7 @@ static void join(struct lens *lens, struct role_event *event)
     *place = (struct conversation){ true, event->process, event->number, event->channel };
 }
 
-/* setitimer(2), because alarm(2) is not among the calls that the sandbox leaves. 0: off. */
-static void set_timer(time_t seconds)
-{
-    (void)setitimer(ITIMER_REAL, &(struct itimerval){ .it_value = { .tv_sec = seconds } }, NULL);
-}
-
-/*
- * One request. The timer's default action ends the process: a decoder that hangs holds nothing anybody needs, and the
- * asker sees the conversation end.
- */
+/* One request. A decoder that hangs ends the process, and the asker sees the conversation end. */
 static void serve(struct lens *lens, struct conversation *c)
 {
     struct message m;
@@ -73,12 +64,10 @@ static void serve(struct lens *lens, struct conversation *c)
             conversation_close(c);
         return;
     }
-    set_timer(LENS_FRAME_S);
-    if (!lens_serve(&c->channel, &m, &err)) {
+    if (!lens_serve(&c->channel, &m, lens->buffer, lens->digest, &err)) {
         log_warn(&lens->role.log, "lens.conversation-broken", f_err(&err));
         conversation_close(c);
     }
-    set_timer(0);
     message_done(&m);
 }
 
@@ -123,7 +112,8 @@ int lens_role_run(int control_fd)
     if (!role_begin(&lens.role, "lens", control_fd, &err))
         return ROLE_EXIT_FAILED;
     lens.buffer = malloc(CHANNEL_MESSAGE_MAX);
-    if (lens.buffer == NULL || !sandbox_enter(SANDBOX_LENS, NULL, &lens.role.log, &err)
+    lens.digest = digest_new(&err);
+    if (lens.buffer == NULL || lens.digest == NULL || !sandbox_enter(SANDBOX_LENS, NULL, &lens.role.log, &err)
         || !role_ready(&lens.role, &err)) {
         log_error(&lens.role.log, "lens.not-started", f_str("error", lens.buffer == NULL ? "memory" : err.text));
     } else {
@@ -132,6 +122,7 @@ int lens_role_run(int control_fd)
     }
     for (size_t i = 0; i < LENS_CONVERSATIONS_MAX; i++)
         conversation_close(&lens.conversations[i]);
+    digest_free(lens.digest);
     free(lens.buffer);
     role_end(&lens.role);
     return status;
