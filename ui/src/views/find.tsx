@@ -2,20 +2,18 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import * as api from '../api';
 import { elapsedText } from '../format/date';
-import { foldedName } from '../format/name';
-import { parseBirthSearch } from '../format/search';
+import { grouped, queriesOf } from '../format/find';
 import { useWords } from '../i18n';
 import type { Words } from '../i18n/fr';
 import { serverNow } from '../state/link';
 import { go, hashOf } from '../state/route';
-import { search, type Mode, type Search } from '../state/search';
+import { search, type Mode } from '../state/search';
 import { useStore } from '../state/store';
 import type { Patient } from '../types';
 import { Birth, discrepancyText, Identifier, Name, sexText } from './identity';
 import { Chip, Trouble } from './parts';
 
 const FOUND_MAX = 100; /* docs/channel.md: a page of a find */
-const NAME_MIN = 2;
 
 interface ModeWords {
   mode: Mode;
@@ -30,34 +28,11 @@ const MODES: ModeWords[] = [
   { mode: 'identifier', tab: 'findIdentifier', label: 'findIdentifierLabel', hint: 'findIdentifierHint' },
 ];
 
-/* What to ask, or which word says why not. */
-export function queriesOf(s: Pick<Search, 'mode' | 'line' | 'issuer'>, thisYear: number): api.PatientQuery[] | keyof Words {
-  const line = s.line.trim();
-  if (line === '') return 'findEmpty';
-  if (s.mode === 'identifier') return [{ identifier: line, issuer: s.issuer.trim() }];
-  if (s.mode === 'name') return Array.from(line).length < NAME_MIN ? 'findShortName' : [{ name: line }];
-  const birth = parseBirthSearch(line, thisYear);
-  if (birth === 'empty') return 'findEmpty';
-  if (birth === 'date') return 'findBadDate';
-  if (birth === 'letters') return 'findBadLetters';
-  return birth.birthDates.map((date) => ({ birth_date: date, letters: birth.letters }));
-}
-
 async function findAll(queries: api.PatientQuery[]): Promise<Patient[]> {
   const found = new Map<string, Patient>();
   for (const list of await Promise.all(queries.map(api.patients)))
     for (const patient of list) found.set(patient.patient_key, patient);
   return [...found.values()];
-}
-
-/* Patients of one name stand together, so that a homonym is seen beside the other. */
-export function grouped(found: Patient[]): Patient[][] {
-  const groups = new Map<string, Patient[]>();
-  for (const patient of found) {
-    const name = foldedName(patient.patient_name) || `?${patient.patient_key}`;
-    groups.set(name, [...(groups.get(name) ?? []), patient]);
-  }
-  return [...groups.values()];
 }
 
 function Found({ patient, homonym }: { patient: Patient; homonym: boolean }) {
