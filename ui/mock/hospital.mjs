@@ -25,7 +25,7 @@ const PEOPLE = [
   ['greek', '8006666', 'Διονυσιος^Παπαδοπουλος', '1962', 'O', { latest: ago(500), count: 0 }],
   ['hong', '8007777', 'Hong^Gildong=洪^吉洞=홍^길동', '20250930', 'M', { latest: ago(15), count: 0 }],
   ['unknown', '', 'X^INCONNU 3', '', '', { latest: ago(8), count: 1 }],
-  ['martin', '8008888', 'MARTIN^Paul', '19750705', 'M', { latest: ago(20), count: 2, discrepancy: ['birth_date: 19570705', 'patient_name: MARTIN^Paule'] }],
+  ['martin', '8008888', 'MARTIN^Paul', '19750705', 'M', { latest: ago(20), count: 2, discrepancy: ['birth_date: 19570705 (CT1)', 'patient_name: MARTIN^Paule (LIS)'] }],
 ];
 
 export const patients = PEOPLE.map(([key, id, name, birth, sex, more]) => ({
@@ -61,7 +61,7 @@ const SERIES = {
     instances: [one(800, { rows: 512, columns: 512, transfer_syntax: '1.2.840.10008.1.2.4.90' })], unsupported: true,
   },
   'cr-chest': {
-    row: { modality: 'DX', series_number: '1', series_description: 'Thorax face', body_part: 'CHEST', latest: ago(1.5) },
+    row: { modality: 'DX', series_number: '1', series_description: 'Thorax face', body_part: 'CHEST', latest: ago(0.1) },
     instances: [one(700, {
       rows: 1200, columns: 1000, photometric: 'MONOCHROME1', bits_allocated: 16, bits_stored: 12, high_bit: 11, pixel_representation: 0,
       window_center: '2048', window_width: '4096', patient_orientation: 'L\\F', pixel_spacing: '0.3\\0.3', acquisition_date: day(2), acquisition_time: clock(2),

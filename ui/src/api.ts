@@ -118,12 +118,18 @@ export const patients = (q: PatientQuery) => read<Patient[]>(`/api/patients?${qu
 
 export const patient = (key: string) => read<PatientPage>(`/api/patients/${part(key)}`);
 
+/* Pages are cut at a multiple of a hundred rows (docs/channel.md, "page" parameters); a shorter one is the last. */
+export function isFullPage(rows: unknown[]): boolean {
+  return rows.length > 0 && rows.length % 100 === 0;
+}
+
 /* after: the observation_id of the last row of the page before. */
 export const observations = (key: string, after?: number) =>
   read<Observation[]>(`/api/patients/${part(key)}/observations${after === undefined ? '' : `?after=${after}`}`);
 
 export const series = (study: string) => read<Series[]>(`/api/studies/${part(study)}/series`);
 
+/* after: the position of the last row of the page before. */
 export const instances = (seriesUid: string, after?: number) =>
   read<Instance[]>(`/api/series/${part(seriesUid)}/instances${after === undefined ? '' : `?after=${after}`}`);
 

@@ -3,7 +3,7 @@ import type { PatientQuery } from '../api';
 import type { Words } from '../i18n/fr';
 import type { Search } from '../state/search';
 import type { Patient } from '../types';
-import { foldedName } from './name';
+import { homonymName } from './name';
 import { parseBirthSearch } from './search';
 
 const NAME_MIN = 2; /* one letter finds everybody */
@@ -25,7 +25,7 @@ export function queriesOf(s: Pick<Search, 'mode' | 'line' | 'issuer'>, thisYear:
 export function grouped(found: Patient[]): Patient[][] {
   const groups = new Map<string, Patient[]>();
   for (const patient of found) {
-    const name = foldedName(patient.patient_name) || `?${patient.patient_key}`;
+    const name = homonymName(patient.patient_name) || `?${patient.patient_key}`;
     groups.set(name, [...(groups.get(name) ?? []), patient]);
   }
   return [...groups.values()];

@@ -29,7 +29,18 @@ export function nameText(text: string | undefined): string {
   return name ? [name.family, name.given].filter(Boolean).join(' ') : '';
 }
 
-/* For comparing: case and accents folded, components in order, first group only. */
-export function foldedName(text: string | undefined): string {
-  return nameText(text).normalize('NFD').replace(/\p{M}/gu, '').toLocaleLowerCase('und').replace(/[\s'’-]+/g, ' ').trim();
+/* Case, accents, hyphens and apostrophes folded. */
+export function foldedText(text: string): string {
+  return text.normalize('NFD').replace(/\p{M}/gu, '').toLocaleLowerCase('und').replace(/[\s'’-]+/g, ' ').trim();
+}
+
+/*
+ * What two people must share to be mistaken for each other: family name and first given name. A second
+ * given name that only one sender knows does not tell them apart.
+ */
+export function homonymName(text: string | undefined): string {
+  const name = personName(text);
+  if (!name) return '';
+  const first = foldedText(name.given).split(' ')[0] ?? '';
+  return `${foldedText(name.family)} ${first}`.trim();
 }

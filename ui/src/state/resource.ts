@@ -91,7 +91,7 @@ export function useResource<T>(name: string, load: () => Promise<T>): Resource<T
     const current = entryOf(name, load);
     const watcher = () => draw({});
     current.watchers.add(watcher);
-    void readNow(current);
+    if (!current.loading) void readNow(current);
     return () => {
       current.watchers.delete(watcher);
       if (current.watchers.size > 0) return;

@@ -139,7 +139,7 @@ export function Enrol() {
   };
   return (
     <main class="door">
-      <form class="card door-card" onSubmit={submit}>
+      <form class="card door-card door-wide" onSubmit={submit}>
         <div class="door-head"><Mark /><h1>{say('enrolTitle')}</h1></div>
         <p class="dim">{say('enrolIntro')}</p>
         <Field label={say('enrolCode')} name="code" value={code} onValue={setCode} problem={needed(code)} first />

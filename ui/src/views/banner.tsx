@@ -73,8 +73,8 @@ function Preferences() {
   const otherTheme = theme === 'dark' ? 'light' : 'dark';
   return (
     <>
-      <button type="button" class="quiet" lang={otherLanguage} onClick={() => preferences.update({ language: otherLanguage })}>
-        {otherLanguage === 'fr' ? 'Français' : 'English'}
+      <button type="button" class="quiet" lang={otherLanguage} aria-label={otherLanguage === 'fr' ? 'FR : Français' : 'EN : English'} onClick={() => preferences.update({ language: otherLanguage })}>
+        {otherLanguage === 'fr' ? 'FR' : 'EN'}
       </button>
       <button type="button" class="quiet" onClick={() => preferences.update({ theme: otherTheme })}>
         {say(otherTheme === 'dark' ? 'themeDark' : 'themeLight')}

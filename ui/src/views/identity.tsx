@@ -4,7 +4,7 @@
  */
 import { ageOf } from '../format/age';
 import { birthDateText } from '../format/date';
-import { personName } from '../format/name';
+import { nameText, personName } from '../format/name';
 import { useWords, type Say } from '../i18n';
 import { serverNow } from '../state/link';
 import type { Patient } from '../types';
@@ -35,16 +35,18 @@ export function Name({ text }: { text: string | undefined }) {
   );
 }
 
-/* A discrepancy names the field that differs, alone or before the value that came (birth_date: 19480312). */
+const DISCREPANCIES: Record<string, keyof Words> = {
+  birth_date: 'discrepancyBirth', sex: 'discrepancySex', patient_name: 'discrepancyName', patient_id: 'discrepancyId',
+};
+
+/* A discrepancy names the field that differs, the value that came and who sent it: "birth_date: 19480312 (LIS)". */
 export function discrepancyText(discrepancy: string, say: Say): string {
-  const words: [string, keyof Words][] = [['birth_date', 'discrepancyBirth'], ['sex', 'discrepancySex'], ['patient_name', 'discrepancyName']];
-  for (const [field, word] of words) {
-    if (!discrepancy.startsWith(field)) continue;
-    const value = discrepancy.slice(field.length).replace(/^[\s:=]+/, '').replace(/\^+/g, ' ').trim();
-    const shown = field === 'birth_date' ? birthDateText(value) : field === 'sex' ? (value && sexText(value, say)) : value;
-    return shown ? `${say(word)} (${shown})` : say(word);
-  }
-  return discrepancy;
+  const m = /^(\w+)(?:: (.*?)(?: \(([^()]*)\))?)?$/s.exec(discrepancy);
+  const word = m && DISCREPANCIES[m[1]!];
+  if (!m || !word) return discrepancy;
+  const value = (m[2] ?? '').trim();
+  const shown = m[1] === 'birth_date' ? birthDateText(value) : m[1] === 'sex' ? value && sexText(value, say) : nameText(value);
+  return [say(word), shown, m[3] && `(${m[3]})`].filter(Boolean).join(' ');
 }
 
 export function Discrepancy({ patient }: { patient: Patient }) {

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import * as api from '../api';
 import { useWords } from '../i18n';
 import { lastNews } from '../state/news';
-import { useResource } from '../state/resource';
+import { useResource, type Resource } from '../state/resource';
 import { go } from '../state/route';
 import { useStore } from '../state/store';
 import type { Observation, PatientPage } from '../types';
@@ -12,35 +12,32 @@ import { IdentityStrip } from './identity';
 import { Trouble, Waiting } from './parts';
 import { Documents, Results } from './results';
 
-const PAGE = 100; /* rows of a page (docs/channel.md, "page" parameters) */
 const ANNOUNCED_MS = 8000;
 
+interface Rows {
+  rows: Observation[];
+  more: boolean;
+}
+
 /* Pages follow the last row of the page before; they are all read again when something changed. */
-async function readPages(key: string, pages: number): Promise<{ rows: Observation[]; more: boolean }> {
+async function readPages(key: string, pages: number): Promise<Rows> {
   const rows = new Map<number, Observation>();
   let after: number | undefined;
   for (let page = 0; page < pages; page++) {
     const next = await api.observations(key, after);
     for (const row of next) rows.set(row.observation_id, row);
-    if (next.length < PAGE) return { rows: [...rows.values()], more: false };
+    if (!api.isFullPage(next)) return { rows: [...rows.values()], more: false };
     after = next[next.length - 1]!.observation_id;
   }
   return { rows: [...rows.values()], more: true };
 }
 
-function Laboratory({ patient, page }: { patient: string; page: PatientPage }) {
+function Laboratory({ resource, page, more }: { resource: Resource<Rows>; page: PatientPage; more: () => void }) {
   const { say } = useWords();
-  const pages = useRef(1);
-  const resource = useResource(`observations:${patient}`, () => readPages(patient, pages.current));
-  const more = () => {
-    pages.current += 1;
-    resource.reload();
-  };
   if (!resource.value) return <Waiting resource={resource} />;
   return (
     <>
       {resource.failure && <Trouble failure={resource.failure} again={resource.reload} />}
-      <Documents observations={resource.value.rows} />
       <Results observations={resource.value.rows} reports={page.reports ?? []} />
       {resource.value.more && <p class="more"><button type="button" disabled={resource.loading} onClick={more}>{say('resultsMore')}</button></p>}
     </>
@@ -67,6 +64,12 @@ export function PatientView({ patient }: { patient: string }) {
   const { say } = useWords();
   const resource = useResource(`patient:${patient}`, () => api.patient(patient));
   const page = resource.value;
+  const pages = useRef(1);
+  const observations = useResource(`observations:${patient}`, () => readPages(patient, pages.current));
+  const more = () => {
+    pages.current += 1;
+    observations.reload();
+  };
   if (!page) return <main class="patient"><Waiting resource={resource} /></main>;
   return (
     <>
@@ -77,9 +80,10 @@ export function PatientView({ patient }: { patient: string }) {
         <h1 class="hidden">{say('identity')}</h1>
         <section class="column laboratory" aria-labelledby="laboratory-title" tabIndex={0}>
           <h2 id="laboratory-title">{say('resultsTitle')}</h2>
-          <Laboratory patient={patient} page={page} />
+          <Laboratory resource={observations} page={page} more={more} />
         </section>
         <section class="column imaging" aria-labelledby="imaging-title" tabIndex={0}>
+          {observations.value && <Documents observations={observations.value.rows} />}
           <h2 id="imaging-title">{say('imagingTitle')}</h2>
           <Imaging patient={patient} studies={page.studies ?? []} />
         </section>

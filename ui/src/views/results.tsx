@@ -4,7 +4,7 @@
  */
 import { useRef } from 'preact/hooks';
 import { documentPath } from '../api';
-import { momentText, sentText, sentTime } from '../format/date';
+import { clockText, momentText, sentText, sentTime } from '../format/date';
 import { flagsOf, severityOf, statusOf, type Flag } from '../format/flags';
 import { isDocument, isLongText, notesOf, resultGroups, type ResultGroup } from '../format/results';
 import { useWords } from '../i18n';
@@ -39,7 +39,7 @@ function Time({ text, zone }: { text: string | undefined; zone?: string | undefi
   return <span class="figures">{sentText(text, language)}{t && t.hour && !t.zone && zone ? <span class="dim zone"> {say('zoneAssumed')}</span> : null}</span>;
 }
 
-function Value({ version, unitsApart }: { version: Version; unitsApart?: boolean }) {
+function Value({ version }: { version: Version }) {
   const { say } = useWords();
   const flags = flagsOf(version.abnormal_flags);
   const severity = severityOf(flags);
@@ -48,7 +48,7 @@ function Value({ version, unitsApart }: { version: Version; unitsApart?: boolean
   return (
     <span class={`value value-${severity}`}>
       {voided ? <del>{value}</del> : <b class="figures">{value}</b>}
-      {version.units && <span class={unitsApart ? 'units units-apart' : 'units'}><Sent>{version.units}</Sent></span>}
+      {version.units && <span class="units"><Sent>{version.units}</Sent></span>}
       {flags.map((flag) => <FlagMark key={flag.code} flag={flag} />)}
     </span>
   );
@@ -83,14 +83,20 @@ function Replaced({ versions }: { versions: Version[] }) {
   );
 }
 
-function Row({ observation, fresh, zone }: { observation: Observation; fresh: boolean; zone: string }) {
-  const { say } = useWords();
+/* The clock alone where the day is that of the collection, said above. */
+function shortTime(observed: string, collected: string, language: 'fr' | 'en'): string {
+  const t = sentTime(observed);
+  return t && t.hour && observed.slice(0, 8) === collected.slice(0, 8) ? clockText(t) : sentText(observed, language);
+}
+
+function Row({ observation, fresh, collected }: { observation: Observation; fresh: boolean; collected: string }) {
+  const { say, language } = useWords();
   const severity = severityOf(flagsOf(observation.abnormal_flags));
   const status = statusOf(observation.status);
   const long = isLongText(observation);
   const replaced = observation.replaced ?? [];
   const notes = notesOf(observation.note);
-  const observed = observation.observed && observation.observed !== observation.collected ? observation.observed : '';
+  const observed = observation.observed && observation.observed !== collected ? observation.observed : '';
   return (
     <>
       <tr class={`row row-${severity} row-${status.standing}`}>
@@ -106,7 +112,7 @@ function Row({ observation, fresh, zone }: { observation: Observation; fresh: bo
         <td class="cell-previous"><Previous previous={observation.previous} now={observation} /></td>
         <td class="cell-status">
           <StatusMark status={observation.status} />
-          {observed && <span class="observed dim">{say('observedAt')} <Time text={observed} zone={zone} /></span>}
+          {observed && <span class="observed">{say('observedAt')} <span class="figures">{shortTime(observed, collected, language)}</span></span>}
         </td>
       </tr>
       {long && <tr class="row-more"><td colSpan={COLUMNS}><p class="long-text" dir="auto">{observation.value}</p></td></tr>}
@@ -175,7 +181,7 @@ export function Results({ observations, reports }: { observations: Observation[]
       {groups.map((group) => (
         <tbody key={group.key}>
           <GroupHead group={group} />
-          {group.observations.map((o) => <Row key={o.observation_id} observation={o} fresh={fresh(o)} zone={group.zone} />)}
+          {group.observations.map((o) => <Row key={o.observation_id} observation={o} fresh={fresh(o)} collected={group.collected} />)}
         </tbody>
       ))}
     </table>
@@ -187,8 +193,8 @@ export function Documents({ observations }: { observations: Observation[] }) {
   const documents = observations.filter(isDocument);
   if (documents.length === 0) return null;
   return (
-    <section class="documents" aria-label={say('documentsTitle')}>
-      <h3>{say('documentsTitle')}</h3>
+    <section class="documents" aria-labelledby="documents-title">
+      <h2 id="documents-title">{say('documentsTitle')}</h2>
       <ul>
         {documents.map((one) => {
           const pdf = one.mime_type === 'application/pdf';

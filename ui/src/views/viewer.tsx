@@ -21,8 +21,6 @@ import { IdentityStrip } from './identity';
 import { lateralityText, SeriesCard } from './imaging';
 import { Chip, Sent, Waiting } from './parts';
 
-const PAGE = 100; /* rows of a page (docs/channel.md, "page" parameters) */
-
 /* Every instance of a series, page by page; a page without anything new is the end. */
 async function readInstances(series: string): Promise<Instance[]> {
   const rows = new Map<number, Instance>();
@@ -30,7 +28,7 @@ async function readInstances(series: string): Promise<Instance[]> {
     const next = await api.instances(series, after);
     const before = rows.size;
     for (const row of next) rows.set(row.position, row);
-    if (next.length < PAGE || rows.size === before) return [...rows.values()];
+    if (!api.isFullPage(next) || rows.size === before) return [...rows.values()];
     after = next[next.length - 1]!.position;
   }
 }
@@ -51,12 +49,12 @@ function Letters({ instance }: { instance: Instance }) {
 function Failed({ failure, instance }: { failure: api.Failure; instance: Instance }) {
   const { say } = useWords();
   const syntax = failure.transferSyntax || instance.transfer_syntax || '';
-  if (failure.status !== 415)
+  if (instance.rows && failure.status !== 415)
     return <div class="undrawn" role="alert"><strong>⚠ {say('imageFailed')}</strong>{failure.text && <span>{failure.text}</span>}</div>;
   return (
     <div class="undrawn" role="alert">
       <strong>{say(instance.rows ? 'unsupportedTitle' : 'notAnImage')}</strong>
-      <span>{say('unsupportedDetail')}</span>
+      {instance.rows && <span>{say('unsupportedDetail')}</span>}
       {syntax && <span>{say('unsupportedSyntax', { syntax: syntaxText(syntax) })}</span>}
     </div>
   );
@@ -101,8 +99,8 @@ function Tools({ engine, shown, hounsfield, total }: { engine: Engine; shown: Sh
       {hounsfield && (
         <div class="tool-group" role="group" aria-label={say('presets')}>
           {CT_PRESETS.map((preset) => (
-            <button type="button" key={preset.word} aria-pressed={active(preset.window.center, preset.window.width)} onClick={() => engine.setWindow(preset.window)}>
-              {say(preset.word)} <kbd>{preset.key}</kbd>
+            <button type="button" key={preset.word} title={preset.key} aria-pressed={active(preset.window.center, preset.window.width)} onClick={() => engine.setWindow(preset.window)}>
+              {say(preset.word)}
             </button>
           ))}
         </div>
@@ -113,13 +111,13 @@ function Tools({ engine, shown, hounsfield, total }: { engine: Engine; shown: Sh
         <span class="zoom figures">{Math.round(shown.zoom * 100)} %</span>
         <button type="button" aria-label={say('zoomIn')} title={say('zoomIn')} onClick={() => engine.zoomBy(1.25)}>+</button>
       </div>
-      <button type="button" onClick={() => engine.reset()}>{say('reset')} <kbd>R</kbd></button>
-      <div class="tool-group tool-scroll">
+      <button type="button" onClick={() => engine.reset()}>{say('reset')}</button>
+      {total > 1 && <div class="tool-group tool-scroll">
         <button type="button" aria-label={say('previousImage')} title={say('previousImage')} onClick={() => engine.scrollBy(-1)}>▲</button>
         <input type="range" min={1} max={Math.max(1, total)} value={shown.target + 1} aria-label={say('slider')}
           onInput={(event) => engine.scrollTo(Number(event.currentTarget.value) - 1)} />
         <button type="button" aria-label={say('nextImage')} title={say('nextImage')} onClick={() => engine.scrollBy(1)}>▼</button>
-      </div>
+      </div>}
       <div class="help">
         <button type="button" aria-expanded={help} onClick={() => setHelp(!help)}>{say('help')}</button>
         {help && (
@@ -147,7 +145,7 @@ function Marks({ picture, series, cut }: { picture: Picture | undefined; series:
   return (
     <div class="viewer-marks">
       {arriving && <Chip tone="info">⟳ {say('arriving')}</Chip>}
-      {conflict && <Chip tone="bad">⚠ {say('conflictMark')} — {say('conflictDetail')}</Chip>}
+      {conflict && <Chip tone="bad">⚠ {say('conflictMark')}<span class="chip-detail">{say('conflictDetail')}</span></Chip>}
       {cut && <Chip tone="warn">⚠ {say('stackCut', { n: FRAMES_MAX })}</Chip>}
     </div>
   );

@@ -127,7 +127,7 @@ export async function mockFlows({ tap, open, shoot, make }) {
   await tap.test('a discrepancy is on every screen of the patient, the viewer included', async () => {
     await page.goto('/#/p/martin');
     await page.locator('.discrepancy').waitFor();
-    match(await page.locator('.discrepancy').innerText(), /date de naissance \(05\/07\/1957\), nom \(MARTIN Paule\)/);
+    match(await page.locator('.discrepancy').innerText(), /date de naissance 05\/07\/1957 \(CT1\), nom MARTIN Paule \(LIS\)/);
     await page.locator('.results').waitFor();
     await shoot(page, 'patient-discrepancy');
     await page.goto('/#/p/martin/st-us/us-abdo');
@@ -338,7 +338,7 @@ export async function mockFlows({ tap, open, shoot, make }) {
   });
 
   await tap.test('in English, in light, at every size', async () => {
-    await page.getByRole('button', { name: 'English' }).click();
+    await page.getByRole('button', { name: 'EN : English' }).click();
     await page.getByRole('button', { name: 'Light' }).click();
     await page.goto('/#/p/dupont-marie');
     await page.getByText('critical high').first().waitFor();
@@ -352,7 +352,7 @@ export async function mockFlows({ tap, open, shoot, make }) {
     await shoot(page, 'viewer-light-english');
     await page.goto('/#/');
     await accessible(page);
-    await page.getByRole('button', { name: 'Français' }).click();
+    await page.getByRole('button', { name: 'FR : Français' }).click();
     await page.getByRole('button', { name: 'Sombre' }).click();
   });
 

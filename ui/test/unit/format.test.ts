@@ -4,7 +4,7 @@ import { ageOf } from '../../src/format/age';
 import { birthDateText, dicomText, elapsedText, sentText } from '../../src/format/date';
 import { grouped, queriesOf } from '../../src/format/find';
 import { flagsOf, severityOf, statusOf } from '../../src/format/flags';
-import { foldedName, nameText, personName } from '../../src/format/name';
+import { homonymName, nameText, personName } from '../../src/format/name';
 import { passwordProblem } from '../../src/format/password';
 import { isDocument, isLongText, notesOf, resultGroups } from '../../src/format/results';
 import { birthDatesOf, parseBirthSearch } from '../../src/format/search';
@@ -69,7 +69,9 @@ test('person names: components, scripts, and what compares equal', () => {
   equal(nameText('^Marie'), 'Marie');
   equal(nameText('^^'), '');
   equal(personName(undefined), null);
-  equal(foldedName('LÉVÊQUE^Jean-Baptiste'), foldedName('leveque^jean baptiste'));
+  equal(homonymName('LÉVÊQUE^Jean-Baptiste'), homonymName('leveque^jean^paul'));
+  equal(homonymName('DUPONT^Marie') === homonymName('DUPONT^Anne'), false);
+  equal(homonymName('^'), '');
 });
 
 test('every abnormal flag has a symbol and a word; an unknown one is not taken for normal', () => {
@@ -122,7 +124,7 @@ test('what is asked of the gate', () => {
 test('homonyms stand together; patients without a name never do', () => {
   const groups = grouped([
     { patient_key: '1', patient_name: 'DUPONT^Marie' }, { patient_key: '2', patient_name: 'MARTIN^Paul' },
-    { patient_key: '3', patient_name: 'Dupont^Marie' }, { patient_key: '4' }, { patient_key: '5' },
+    { patient_key: '3', patient_name: 'Dupont^Marie^Claire' }, { patient_key: '4' }, { patient_key: '5' },
   ]);
   deepEqual(groups.map((group) => group.map((patient) => patient.patient_key)), [['1', '3'], ['2'], ['4'], ['5']]);
 });
