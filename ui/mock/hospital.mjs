@@ -86,6 +86,13 @@ const SERIES = {
   },
 };
 
+/* Two patients in one study, as happens when a modality was not told of the next patient. */
+SERIES.mixed = {
+  row: { modality: 'MR', series_number: '1', series_description: 'Série de deux patients', latest: ago(500) },
+  instances: Array.from({ length: 5 }, (_, i) => one(400 + i, { instance_number: String(i + 1), rows: 256, columns: 256, pixel_representation: 0 })),
+  frame: (i) => mrSlice(i.position - 400), render: { center: 400, width: 900 }, owner: (i) => (i.position % 2 ? 'arabic' : 'greek'),
+};
+
 const STUDIES = {
   'st-ct': { row: { study_date: day(250), study_time: clock(250), study_description: 'TDM crânio-encéphalique', modality: ['CT'], accession: 'A26112301', referring_physician: 'BERNARD^Luc', received: ago(245), latest: ago(237), institution: 'CHU Nord', state: 'conflict' }, series: ['ct-scout', 'ct-head', 'ct-j2k'] },
   'st-cr': { row: { study_date: day(2), study_time: clock(2), study_description: 'Radiographie du thorax', modality: ['DX'], accession: 'A26112302', received: ago(2), latest: ago(1.5) }, series: ['cr-chest'] },
@@ -94,7 +101,9 @@ const STUDIES = {
   'st-mr': { row: { study_date: day(60 * 24 * 400), study_time: '', study_description: '', modality: ['MR'], received: ago(60 * 24 * 400), latest: ago(60 * 24 * 400) }, series: ['mr-spine'] },
 };
 
-const STUDIES_OF = { 'dupont-marie': ['st-cr', 'st-ct', 'st-us', 'st-hand', 'st-mr'], 'dupont-marie-2': ['st-hand'], yamada: ['st-mr'], unknown: ['st-cr'], martin: ['st-ct', 'st-us'] };
+STUDIES['st-mixed'] = { row: { study_date: day(500), study_description: 'IRM', modality: ['MR'], received: ago(500), latest: ago(500), discrepancy: ['patient_id'] }, series: ['mixed'] };
+
+const STUDIES_OF = { greek: ['st-mixed'], arabic: ['st-mixed'], 'dupont-marie': ['st-cr', 'st-ct', 'st-us', 'st-hand', 'st-mr'], 'dupont-marie-2': ['st-hand'], yamada: ['st-mr'], unknown: ['st-cr'], martin: ['st-ct', 'st-us'] };
 
 let next = 1;
 const reports = [];
@@ -173,7 +182,7 @@ export function findPatients(query) {
 export function patientPage(key) {
   const patient = patients.find((p) => p.patient_key === key);
   if (!patient) return null;
-  const studies = (STUDIES_OF[key] ?? []).map((uid) => ({ study_uid: uid, ...STUDIES[uid].row, count: STUDIES[uid].series.reduce((n, s) => n + SERIES[s].instances.length, 0), discrepancy: [] }));
+  const studies = (STUDIES_OF[key] ?? []).map((uid) => ({ study_uid: uid, discrepancy: [], ...STUDIES[uid].row, count: STUDIES[uid].series.reduce((n, s) => n + SERIES[s].instances.length, 0) }));
   return { ...patient, other_id: [], encounter: key === 'dupont-marie' ? [{ location: 'URG^BOX 4', patient_class: 'E' }] : [], studies, reports: reports.filter((r) => r.patient === key) };
 }
 
@@ -203,6 +212,11 @@ export function instanceAt(position) {
     if (instance) return { series, instance };
   }
   return null;
+}
+
+export function instanceRow(position) {
+  const found = instanceAt(position);
+  return found && { ...found.instance, patient_key: found.series.owner?.(found.instance) };
 }
 
 /* What happens while a page is open. Each returns the news that the gate would send. */

@@ -71,6 +71,7 @@ export function createMock({ dist, enrolled = true }) {
     [/^\/api\/patients\/([^/]+)\/observations$/, ([key], query) => hospital.observationPage(key, query.get('after'))],
     [/^\/api\/studies\/([^/]+)\/series$/, ([study]) => hospital.seriesOf(study)],
     [/^\/api\/series\/([^/]+)\/instances$/, ([series], query) => hospital.instancePage(series, query.get('after'))],
+    [/^\/api\/instances\/(\d+)$/, ([position]) => hospital.instanceRow(Number(position))],
     [/^\/api\/attention$/, () => hospital.attention],
   ];
 

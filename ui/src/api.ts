@@ -41,42 +41,51 @@ async function failureOf(response: Response): Promise<Failure> {
     body.transfer_syntax ?? '');
 }
 
-/* An aborted call rejects with AbortError when the caller aborted it, with Failure(0) when time ran out. */
-export async function request(path: string, init: RequestInit = {}, timeoutMs = ANSWER_MS): Promise<Response> {
+/*
+ * One call, its body included: take() reads it, under the same clock. An aborted call rejects with
+ * AbortError when the caller aborted it, with Failure(0) when time ran out or nobody is there.
+ */
+export async function request<T>(path: string, init: RequestInit, take: (response: Response) => Promise<T>, timeoutMs = ANSWER_MS): Promise<T> {
   const clock = new AbortController();
   const timer = setTimeout(() => clock.abort(), timeoutMs);
   const stop = () => clock.abort();
   init.signal?.addEventListener('abort', stop);
-  let response: Response;
   try {
-    response = await fetch(path, { ...init, signal: clock.signal, credentials: 'same-origin', cache: 'no-store' });
+    const response = await fetch(path, { ...init, signal: clock.signal, credentials: 'same-origin', cache: 'no-store' });
+    if (!response.ok) throw await failureOf(response);
+    const taken = await take(response);
+    answered();
+    return taken;
   } catch (cause) {
     if (init.signal?.aborted) throw cause;
-    unanswered();
-    throw new Failure(0, 'unreachable', '', 0, '');
+    throw refused(path, cause);
   } finally {
     clearTimeout(timer);
     init.signal?.removeEventListener('abort', stop);
   }
-  answered();
-  if (response.ok) return response;
-  const failure = await failureOf(response);
-  if (response.status === 401 && !path.startsWith('/api/sign-in') && !path.startsWith('/api/enrol')) signedOutListener();
-  throw failure;
 }
 
-async function read<T>(path: string, signal?: AbortSignal, timeoutMs?: number): Promise<T> {
-  const response = await request(path, { signal: signal ?? null }, timeoutMs);
-  return (await response.json()) as T;
+/* No answer at all is the link's business; 401 is the session's, unless somebody is just signing in. */
+function refused(path: string, cause: unknown): Failure {
+  if (!(cause instanceof Failure)) {
+    unanswered();
+    return new Failure(0, 'unreachable', '', 0, '');
+  }
+  if (cause.status > 0) answered();
+  if (cause.status === 401 && !path.startsWith('/api/sign-in') && !path.startsWith('/api/enrol')) signedOutListener();
+  return cause;
 }
 
-async function post(path: string, body?: object): Promise<Response> {
-  return request(path, {
-    method: 'POST',
-    headers: { 'X-Fanal': '1', ...(body ? { 'Content-Type': 'application/json' } : {}) },
-    body: body ? JSON.stringify(body) : null,
-  });
+function read<T>(path: string, timeoutMs?: number): Promise<T> {
+  return request(path, {}, (response) => response.json() as Promise<T>, timeoutMs);
 }
+
+function post<T>(path: string, take: (response: Response) => Promise<T>, body?: object): Promise<T> {
+  const headers = { 'X-Fanal': '1', ...(body ? { 'Content-Type': 'application/json' } : {}) };
+  return request(path, { method: 'POST', headers, body: body ? JSON.stringify(body) : null }, take);
+}
+
+const signedIn = (response: Response) => response.json() as Promise<SignedIn>;
 
 const part = encodeURIComponent;
 
@@ -95,22 +104,17 @@ export interface PatientQuery {
 
 /* The clock comes with this answer, so this is also how the page keeps Fanal's time. */
 export async function start(): Promise<Start> {
-  const answer = await read<Start>('/api/start', undefined, START_MS);
+  const answer = await read<Start>('/api/start', START_MS);
   answered(answer.time);
   return answer;
 }
 
-export async function signIn(user: string, password: string): Promise<SignedIn> {
-  return (await (await post('/api/sign-in', { user, password })).json()) as SignedIn;
-}
+export const signIn = (user: string, password: string) => post('/api/sign-in', signedIn, { user, password });
 
-export async function enrol(account: { enrolment_code: string; user: string; display_name: string; password: string }): Promise<SignedIn> {
-  return (await (await post('/api/enrol', account)).json()) as SignedIn;
-}
+export const enrol = (account: { enrolment_code: string; user: string; display_name: string; password: string }) =>
+  post('/api/enrol', signedIn, account);
 
-export async function signOut(): Promise<void> {
-  await post('/api/sign-out');
-}
+export const signOut = () => post('/api/sign-out', async () => undefined);
 
 export const sources = () => read<Source[]>('/api/sources');
 
@@ -127,11 +131,14 @@ export function isFullPage(rows: unknown[]): boolean {
 export const observations = (key: string, after?: number) =>
   read<Observation[]>(`/api/patients/${part(key)}/observations${after === undefined ? '' : `?after=${after}`}`);
 
-export const series = (study: string) => read<Series[]>(`/api/studies/${part(study)}/series`);
+export const series = (patientKey: string, study: string) =>
+  read<Series[]>(`/api/studies/${part(study)}/series?${query({ patient: patientKey })}`);
 
 /* after: the position of the last row of the page before. */
-export const instances = (seriesUid: string, after?: number) =>
-  read<Instance[]>(`/api/series/${part(seriesUid)}/instances${after === undefined ? '' : `?after=${after}`}`);
+export const instances = (patientKey: string, seriesUid: string, after?: number) =>
+  read<Instance[]>(`/api/series/${part(seriesUid)}/instances?${query({ patient: patientKey, after: after === undefined ? '' : String(after) })}`);
+
+export const instance = (position: number) => read<Instance & { patient_key?: string }>(`/api/instances/${position}`);
 
 export const attention = () => read<Attention[]>('/api/attention');
 

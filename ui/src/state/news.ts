@@ -28,13 +28,18 @@ export function touchedBy(news: News): string[] {
   return names;
 }
 
+/* What is read for one patient carries the patient behind an @: two may share a study (see owned.ts). */
+export function subjectOf(name: string): string {
+  return name.split('@')[0]!;
+}
+
 function flush(): void {
   timer = undefined;
   const names = gathered;
   const all = everything;
   gathered = new Set();
   everything = false;
-  refresh((name) => all || names.has(name));
+  refresh((name) => all || names.has(subjectOf(name)));
 }
 
 function take(news: News | 'everything'): void {
@@ -89,6 +94,10 @@ export function startNews(): void {
   stopped = control;
   tabs = new BroadcastChannel('fanal.news');
   tabs.onmessage = (event: MessageEvent<News | 'everything'>) => take(event.data);
+  if (!('locks' in navigator)) {
+    void listen(control.signal); /* an old browser: one stream for each tab */
+    return;
+  }
   navigator.locks
     .request('fanal.news', { signal: control.signal }, () => listen(control.signal))
     .catch(() => undefined); /* stopped while waiting for its turn */

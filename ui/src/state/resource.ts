@@ -8,6 +8,9 @@ import { Failure } from '../api';
 const RETRY_FIRST_MS = 1500;
 const RETRY_MOST_MS = 30000;
 
+/* Resources that nobody looks at are kept for Back, so many and no more. */
+const KEPT_MAX = 60;
+
 interface Entry {
   value?: unknown;
   failure?: Failure;
@@ -96,9 +99,17 @@ export function useResource<T>(name: string, load: () => Promise<T>): Resource<T
       current.watchers.delete(watcher);
       if (current.watchers.size > 0) return;
       clearTimeout(current.timer);
+      forgetOldest();
     };
   }, [name]);
   return { value: entry.value as T | undefined, failure: entry.failure, loading: entry.loading, reload: () => void readNow(entry) };
+}
+
+function forgetOldest(): void {
+  for (const [name, entry] of entries) {
+    if (entries.size <= KEPT_MAX) return;
+    if (entry.watchers.size === 0) entries.delete(name);
+  }
 }
 
 /* Reads again what is on the screen and drops what is not, for every name that matches. */

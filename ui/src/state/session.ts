@@ -18,13 +18,12 @@ export interface Session {
   stage: Stage;
   displayName: string;
   ended: boolean; /* the sign-in view says why it is there */
-  version: string;
 }
 
 const PULSE_MS = 5000;
 const SOURCES_PULSES = 4; /* ages of sources are read again every fourth pulse: 20 s */
 
-export const session = createStore<Session>({ stage: 'starting', displayName: '', ended: false, version: '' });
+export const session = createStore<Session>({ stage: 'starting', displayName: '', ended: false });
 
 const tabs = new BroadcastChannel('fanal.session');
 
@@ -63,17 +62,26 @@ tabs.onmessage = () => {
 
 let pulses = 0;
 
+/* While nobody answered, anything may have happened: everything on the screen is read again, news anew. */
+let wasLost = false;
+
+link.watch(() => {
+  const { lost } = link.get();
+  if (wasLost && !lost && session.get().stage === 'in') {
+    stopNews();
+    startNews();
+    refresh(() => true);
+  }
+  wasLost = lost;
+});
+
 async function ask(): Promise<void> {
-  const wasLost = link.get().lost;
   const answer = await api.start();
   const { stage } = session.get();
-  session.update({ version: answer.version ?? '' });
   if (stage === 'in' && !answer.signed_in) left(true);
   else if (answer.signed_in && stage !== 'in') entered(answer.display_name ?? answer.user ?? '');
   else if (stage !== 'in') session.update({ stage: answer.enrolled ? 'sign-in' : 'enrol' });
-  if (session.get().stage !== 'in') return;
-  if (wasLost) refresh(() => true);
-  else if (pulses % SOURCES_PULSES === 0) refresh((name) => name === 'sources');
+  if (session.get().stage === 'in' && pulses % SOURCES_PULSES === 0) refresh((name) => name === 'sources');
 }
 
 export async function pulse(): Promise<void> {

@@ -79,8 +79,7 @@ async function frameOf(response: Response): Promise<Frame> {
 
 async function readFrame(picture: Picture, stop: AbortController): Promise<void> {
   try {
-    const response = await request(framePath(picture.instance.position, picture.frame), { signal: stop.signal }, FRAME_MS);
-    const frame = await frameOf(response);
+    const frame = await request(framePath(picture.instance.position, picture.frame), { signal: stop.signal }, frameOf, FRAME_MS);
     if (!stop.signal.aborted) keep(picture.key, { frame, bytes: frame.data.byteLength });
   } catch (cause) {
     if (stop.signal.aborted) return;

@@ -31,8 +31,7 @@ export function readThumbnail(position: number, size: number, stop: AbortSignal,
   return new Promise((done, fail) => {
     const job = pixelPool.add(priority, async () => {
       try {
-        const response = await request(renderedPath(position, size), { signal: stop });
-        const blob = await response.blob();
+        const blob = await request(renderedPath(position, size), { signal: stop }, (response) => response.blob());
         if (home !== kept) return;
         const thumbnail = { address: URL.createObjectURL(blob) };
         keep(key, thumbnail);

@@ -1,14 +1,14 @@
 /* Imaging studies with a thumbnail per series. */
 import { useEffect, useState } from 'preact/hooks';
-import * as api from '../api';
 import { dicomText, elapsedText } from '../format/date';
 import { nameText } from '../format/name';
 import { useWords } from '../i18n';
 import { useArriving } from '../state/arriving';
 import { serverNow } from '../state/link';
+import { readSeries } from '../state/owned';
 import { useResource } from '../state/resource';
 import { hashOf } from '../state/route';
-import type { Series, Study } from '../types';
+import type { PatientPage, Series, Study } from '../types';
 import { keptThumbnail, readThumbnail, type Thumbnail } from '../viewer/thumbnails';
 import { discrepancyText } from './identity';
 import { Chip, Sent, Waiting } from './parts';
@@ -71,8 +71,9 @@ export function SeriesCard({ series, address, current }: { series: Series; addre
   );
 }
 
-function SeriesOf({ patient, study }: { patient: string; study: string }) {
-  const resource = useResource(`series:${study}`, () => api.series(study));
+function SeriesOf({ page, study }: { page: PatientPage; study: string }) {
+  const patient = page.patient_key;
+  const resource = useResource(`series:${study}@${patient}`, () => readSeries(page, study));
   if (!resource.value) return <Waiting resource={resource} />;
   return (
     <ul class="series-list">
@@ -85,7 +86,7 @@ function SeriesOf({ patient, study }: { patient: string; study: string }) {
   );
 }
 
-function StudyCard({ patient, study, open }: { patient: string; study: Study; open: boolean }) {
+function StudyCard({ page, study, open }: { page: PatientPage; study: Study; open: boolean }) {
   const { say, language } = useWords();
   const [shown, setShown] = useState(open);
   const when = dicomText(study.study_date, study.study_time, language);
@@ -107,17 +108,18 @@ function StudyCard({ patient, study, open }: { patient: string; study: Study; op
       </p>
       {doubts.length > 0 && <p><Chip tone="bad">⚠ {say('discrepancyMark')} : {doubts.map((one) => discrepancyText(one, say)).join(', ')}</Chip></p>}
       {study.state === 'conflict' && <p><Chip tone="bad">⚠ {say('conflictStudy')}</Chip></p>}
-      {shown ? <SeriesOf patient={patient} study={study.study_uid} /> : <button type="button" onClick={() => setShown(true)}>{say('seriesShow')}</button>}
+      {shown ? <SeriesOf page={page} study={study.study_uid} /> : <button type="button" onClick={() => setShown(true)}>{say('seriesShow')}</button>}
     </li>
   );
 }
 
-export function Imaging({ patient, studies }: { patient: string; studies: Study[] }) {
+export function Imaging({ page }: { page: PatientPage }) {
   const { say } = useWords();
+  const studies = page.studies ?? [];
   if (studies.length === 0) return <p class="none dim">{say('imagingNone')}</p>;
   return (
     <ul class="studies">
-      {studies.map((study, i) => <StudyCard key={study.study_uid} patient={patient} study={study} open={i < OPEN_AT_FIRST} />)}
+      {studies.map((study, i) => <StudyCard key={study.study_uid} page={page} study={study} open={i < OPEN_AT_FIRST} />)}
     </ul>
   );
 }

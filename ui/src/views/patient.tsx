@@ -85,7 +85,7 @@ export function PatientView({ patient }: { patient: string }) {
         <section class="column imaging" aria-labelledby="imaging-title" tabIndex={0}>
           {observations.value && <Documents observations={observations.value.rows} />}
           <h2 id="imaging-title">{say('imagingTitle')}</h2>
-          <Imaging patient={patient} studies={page.studies ?? []} />
+          <Imaging page={page} />
         </section>
         <Announcement patient={patient} />
       </main>

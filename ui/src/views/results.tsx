@@ -206,9 +206,9 @@ export function Documents({ observations }: { observations: Observation[] }) {
                 <span class="document-kind">{pdf ? 'PDF' : '…'}</span>
                 <span class="document-title">
                   <Sent>{title}</Sent>
-                  <span class="dim">{when ? sentText(when, language) : say('timeUnknown')} · {say('receivedAt', { when: momentText(one.received, language) })}</span>
+                  <span class="dim">{when ? sentText(when, language) : say('timeUnknown')}</span>
+                  <span class="dim">{say('receivedAt', { when: momentText(one.received, language) })} · <StatusMark status={one.status} /></span>
                 </span>
-                <StatusMark status={one.status} />
               </a>
             </li>
           );

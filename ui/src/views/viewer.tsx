@@ -7,11 +7,12 @@ import * as api from '../api';
 import { dicomText } from '../format/date';
 import { useWords } from '../i18n';
 import { useArriving } from '../state/arriving';
+import { readInstances, readSeries } from '../state/owned';
 import { useResource } from '../state/resource';
 import { go, hashOf } from '../state/route';
 import { useStore } from '../state/store';
 import { syntaxText } from '../format/syntax';
-import type { Instance, Series } from '../types';
+import type { Instance, PatientPage, Series } from '../types';
 import { Engine, type Shown } from '../viewer/engine';
 import { attachGestures, attachKeys } from '../viewer/gestures';
 import { sidesOfInstance, slicePosition } from '../viewer/orientation';
@@ -20,18 +21,6 @@ import { FRAMES_MAX, isHounsfield, stackOf, type Picture } from '../viewer/stack
 import { IdentityStrip } from './identity';
 import { lateralityText, SeriesCard } from './imaging';
 import { Chip, Sent, Waiting } from './parts';
-
-/* Every instance of a series, page by page; a page without anything new is the end. */
-async function readInstances(series: string): Promise<Instance[]> {
-  const rows = new Map<number, Instance>();
-  for (let after: number | undefined; ;) {
-    const next = await api.instances(series, after);
-    const before = rows.size;
-    for (const row of next) rows.set(row.position, row);
-    if (!api.isFullPage(next) || rows.size === before) return [...rows.values()];
-    after = next[next.length - 1]!.position;
-  }
-}
 
 function Letters({ instance }: { instance: Instance }) {
   const sides = sidesOfInstance(instance);
@@ -205,17 +194,16 @@ function Surroundings({ engine, stack, series, hounsfield, cut }: { engine: Engi
   );
 }
 
-export function ViewerView({ patient, study, series }: { patient: string; study: string; series: string }) {
+function Open({ page, study, series }: { page: PatientPage; study: string; series: string }) {
   const { say } = useWords();
-  const page = useResource(`patient:${patient}`, () => api.patient(patient));
-  const all = useResource(`series:${study}`, () => api.series(study));
-  const instances = useResource(`instances:${series}`, () => readInstances(series));
+  const patient = page.patient_key;
+  const all = useResource(`series:${study}@${patient}`, () => readSeries(page, study));
+  const instances = useResource(`instances:${series}@${patient}`, () => readInstances(page, study, series));
   const back = () => go({ view: 'patient', patient });
-  if (!page.value) return <main class="viewer"><Waiting resource={page} /></main>;
   const current = all.value?.find((one) => one.series_uid === series);
   return (
     <>
-      <IdentityStrip patient={page.value}>
+      <IdentityStrip patient={page}>
         <button type="button" onClick={back}>← {say('viewerBack')}</button>
       </IdentityStrip>
       <main class="viewer">
@@ -233,4 +221,11 @@ export function ViewerView({ patient, study, series }: { patient: string; study:
       </main>
     </>
   );
+}
+
+/* Nothing of a series is read, let alone shown, before it is known whose it is. */
+export function ViewerView({ patient, study, series }: { patient: string; study: string; series: string }) {
+  const page = useResource(`patient:${patient}`, () => api.patient(patient));
+  if (!page.value) return <main class="viewer"><Waiting resource={page} /></main>;
+  return <Open page={page.value} study={study} series={series} />;
 }

@@ -5,7 +5,7 @@ import { lettersOf, numbersOf, oppositeOf, pixelAspect, sidesFromOrientation, si
 import { Pool } from '../../src/viewer/pool';
 import { isHounsfield, ownWindow, scaleOf, stackOf } from '../../src/viewer/stack';
 import { isArriving } from '../../src/state/arriving';
-import { touchedBy } from '../../src/state/news';
+import { subjectOf, touchedBy } from '../../src/state/news';
 
 const plain: Scale = { slope: 1, intercept: 0, signed: false, inverted: false, shape: 'LINEAR' };
 const grey = (word: number) => word & 0xff;
@@ -144,6 +144,8 @@ test('arriving: something came in the last two minutes, or the count grew', () =
 });
 
 test('news touches only what it names', () => {
+  equal(subjectOf('series:1.2@key'), 'series:1.2');
+  equal(subjectOf('sources'), 'sources');
   deepEqual(touchedBy({ kind: 'hl7', patient_key: 'k' }), ['sources', 'attention', 'patient:k', 'observations:k']);
   deepEqual(touchedBy({ kind: 'dicom', patient_key: 'k', study_uid: 's', series_uid: 'e' }),
     ['sources', 'attention', 'patient:k', 'observations:k', 'series:s', 'instances:e']);
