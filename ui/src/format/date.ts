@@ -39,9 +39,10 @@ export function dateText(text: string | undefined, language: Language): string {
   return [t.day ? String(Number(t.day)) : '', month, t.year].filter(Boolean).join(' ');
 }
 
-/* A birth date in figures, as it is written on a wristband: 12/03/1948. */
-export function birthDateText(text: string | undefined): string {
+/* A birth date as on a French wristband, 12/03/1948; in English with the month in letters, which nobody reads the other way round. */
+export function birthDateText(text: string | undefined, language: Language): string {
   const t = sentTime(text);
+  if (t && language === 'en') return dateText(text, language);
   if (!t) return (text ?? '').trim();
   return [t.day, t.month, t.year].filter(Boolean).join('/');
 }

@@ -255,7 +255,7 @@ export class Engine {
       canvas.width = width;
       canvas.height = height;
     }
-    const context = canvas.getContext('2d')!;
+    const context = canvas.getContext('2d', { alpha: false })!;
     context.fillStyle = '#000';
     context.fillRect(0, 0, width, height);
     const { index } = this.shown.get();

@@ -46,7 +46,7 @@ function Found({ patient, homonym }: { patient: Patient; homonym: boolean }) {
           <Name text={patient.patient_name} />
           <span class="found-marks">
             {homonym && <Chip tone="warn">⚠ {say('homonymMark')}</Chip>}
-            {doubts.length > 0 && <Chip tone="bad">⚠ {say('discrepancyMark')} : {doubts.map((one) => discrepancyText(one, say)).join(', ')}</Chip>}
+            {doubts.length > 0 && <Chip tone="bad">⚠ {say('discrepancyMark')} : {doubts.map((one) => discrepancyText(one, say, language)).join(', ')}</Chip>}
           </span>
         </span>
         <span class="found-cell"><span class="label">{say('born')}</span><Birth patient={patient} /></span>

@@ -5,7 +5,7 @@
 import { ageOf } from '../format/age';
 import { birthDateText } from '../format/date';
 import { nameText, personName } from '../format/name';
-import { useWords, type Say } from '../i18n';
+import { useWords, type Language, type Say } from '../i18n';
 import { serverNow } from '../state/link';
 import type { Patient } from '../types';
 import type { Words } from '../i18n/fr';
@@ -40,20 +40,20 @@ const DISCREPANCIES: Record<string, keyof Words> = {
 };
 
 /* A discrepancy names the field that differs, the value that came and who sent it: "birth_date: 19480312 (LIS)". */
-export function discrepancyText(discrepancy: string, say: Say): string {
+export function discrepancyText(discrepancy: string, say: Say, language: Language): string {
   const m = /^(\w+)(?:: (.*?)(?: \(([^()]*)\))?)?$/s.exec(discrepancy);
   const word = m && DISCREPANCIES[m[1]!];
   if (!m || !word) return discrepancy;
   const value = (m[2] ?? '').trim();
-  const shown = m[1] === 'birth_date' ? birthDateText(value) : m[1] === 'sex' ? value && sexText(value, say) : nameText(value);
+  const shown = m[1] === 'birth_date' ? birthDateText(value, language) : m[1] === 'sex' ? value && sexText(value, say) : nameText(value);
   return [say(word), shown, m[3] && `(${m[3]})`].filter(Boolean).join(' ');
 }
 
 export function Discrepancy({ patient }: { patient: Patient }) {
-  const { say } = useWords();
+  const { say, language } = useWords();
   const all = patient.discrepancy ?? [];
   if (all.length === 0) return null;
-  const what = all.map((one) => discrepancyText(one, say)).join(', ');
+  const what = all.map((one) => discrepancyText(one, say, language)).join(', ');
   return (
     <div class="discrepancy" role="alert">
       <strong>⚠ {say('discrepancyTitle')}</strong>
@@ -75,10 +75,10 @@ export function Identifier({ patient }: { patient: Patient }) {
 }
 
 export function Birth({ patient }: { patient: Patient }) {
-  const { say } = useWords();
+  const { say, language } = useWords();
   if (!patient.birth_date) return <span class="birth dim">{say('birthUnknown')}</span>;
   const age = ageText(patient.birth_date, say);
-  return <span class="birth"><b class="figures">{birthDateText(patient.birth_date)}</b>{age && <span class="age">{age}</span>}</span>;
+  return <span class="birth"><b class="figures">{birthDateText(patient.birth_date, language)}</b>{age && <span class="age">{age}</span>}</span>;
 }
 
 /* The strip: `children` are what the view itself needs beside it (back, other patient). */

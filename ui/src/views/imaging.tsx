@@ -106,7 +106,7 @@ function StudyCard({ page, study, open }: { page: PatientPage; study: Study; ope
         {study.referring_physician && <span>{say('referrer')} <Sent>{nameText(study.referring_physician)}</Sent></span>}
         {study.institution && <Sent>{study.institution}</Sent>}
       </p>
-      {doubts.length > 0 && <p><Chip tone="bad">⚠ {say('discrepancyMark')} : {doubts.map((one) => discrepancyText(one, say)).join(', ')}</Chip></p>}
+      {doubts.length > 0 && <p><Chip tone="bad">⚠ {say('discrepancyMark')} : {doubts.map((one) => discrepancyText(one, say, language)).join(', ')}</Chip></p>}
       {study.state === 'conflict' && <p><Chip tone="bad">⚠ {say('conflictStudy')}</Chip></p>}
       {shown ? <SeriesOf page={page} study={study.study_uid} /> : <button type="button" onClick={() => setShown(true)}>{say('seriesShow')}</button>}
     </li>

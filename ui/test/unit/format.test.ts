@@ -36,10 +36,11 @@ test('DICOM dates and times come apart, in old and new forms', () => {
 });
 
 test('a birth date may be known in part', () => {
-  equal(birthDateText('19480312'), '12/03/1948');
-  equal(birthDateText('194803'), '03/1948');
-  equal(birthDateText('1948'), '1948');
-  equal(birthDateText('unknown'), 'unknown');
+  equal(birthDateText('19480312', 'fr'), '12/03/1948');
+  equal(birthDateText('194803', 'fr'), '03/1948');
+  equal(birthDateText('1948', 'fr'), '1948');
+  equal(birthDateText('unknown', 'fr'), 'unknown');
+  equal(birthDateText('19480312', 'en'), '12 Mar 1948');
 });
 
 test('ages', () => {
