@@ -1,10 +1,32 @@
-/* fanal: parse the command line, start a subcommand or a process role. */
+/* fanal: starts a command, or (re-executed by the supervisor) a process role. */
 #include <stdio.h>
+#include <string.h>
+
+#include "channel/role.h"
+#include "cmd/cli.h"
+#include "cmd/roles.h"
+
+/* `fanal --role NAME`: for the supervisor only (cmd/spawn.h). */
+static const struct {
+    const char *name;
+    int (*run)(int control_fd);
+} roles[] = {
+    { "dicom", dicom_listener_run },
+    { "hl7", hl7_listener_run },
+};
+
+static int role_run(const char *name)
+{
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        if (strcmp(roles[i].name, name) == 0)
+            return roles[i].run(CONTROL_FD);
+    (void)fprintf(stderr, "fanal: there is no role \"%s\"\n", name);
+    return ROLE_EXIT_REFUSED;
+}
 
 int main(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    (void)fputs("fanal: no command is built yet\n", stderr);
-    return 2;
+    if (argc == 3 && strcmp(argv[1], "--role") == 0)
+        return role_run(argv[2]);
+    return cli_run(argc, argv);
 }

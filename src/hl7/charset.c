@@ -93,7 +93,7 @@ bool utf8_is_valid(struct span text)
     return true;
 }
 
-enum charset charset_of(struct span name, struct span text)
+enum charset hl7_charset_of(struct span name, struct span text)
 {
     char key[NAME_MAX_BYTES] = { 0 };
     size_t len = 0;
@@ -128,7 +128,7 @@ static void decode_utf8(struct span text, struct writer *w)
     }
 }
 
-void charset_decode(enum charset set, struct span text, struct writer *w)
+void hl7_charset_decode(enum charset set, struct span text, struct writer *w)
 {
     const uint16_t *table = tables[set];
 

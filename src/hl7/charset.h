@@ -31,12 +31,12 @@ enum charset {
  * The set that reads `text`, a message whose MSH-18 says `name`. Without a name, with ASCII or with one nobody
  * knows: UTF-8 where the whole text is valid UTF-8, else ISO 8859-1 (what laboratories send who say nothing).
  */
-enum charset charset_of(struct span name, struct span text);
+enum charset hl7_charset_of(struct span name, struct span text);
 
 bool utf8_is_valid(struct span text);
 
 /* Appends text as UTF-8; U+FFFD for what the set does not have. */
-void charset_decode(enum charset set, struct span text, struct writer *w);
+void hl7_charset_decode(enum charset set, struct span text, struct writer *w);
 
 /* Appends UTF-16 text as UTF-8. */
 void utf16_decode(struct span text, bool big_endian, struct writer *w);

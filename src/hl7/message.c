@@ -154,7 +154,7 @@ bool hl7_message_parse(struct arena *arena, struct span bytes, struct hl7_messag
         return error_set(err, ERR_MALFORMED, "does not begin with MSH");
     if (!take_delimiters(first, &m.delimiters, err) || !take_segments(arena, &m, err))
         return false;
-    m.charset = m.transcoded ? CHARSET_UTF_8 : charset_of(hl7_value(&m, &m.segments[0], 18, 1), m.text);
+    m.charset = m.transcoded ? CHARSET_UTF_8 : hl7_charset_of(hl7_value(&m, &m.segments[0], 18, 1), m.text);
     *out = m;
     return true;
 }
@@ -252,7 +252,7 @@ static void write_text(const struct hl7_message *m, struct span text, struct wri
 
         if (c >= ' ' && c != 0x7f)
             continue;
-        charset_decode(m->charset, span_part(text, from, i - from), w);
+        hl7_charset_decode(m->charset, span_part(text, from, i - from), w);
         from = i + 1;
         if (c == '\n' || c == '\t')
             write_u8(w, c);
@@ -261,7 +261,7 @@ static void write_text(const struct hl7_message *m, struct span text, struct wri
         else
             write_str(w, "\xef\xbf\xbd");
     }
-    charset_decode(m->charset, span_part(text, from, text.len), w);
+    hl7_charset_decode(m->charset, span_part(text, from, text.len), w);
 }
 
 static int hex_digit(uint8_t c)

@@ -1,0 +1,22 @@
+/* The commands of fanal(1) and their help. docs/cli.md is the specification. */
+#include "cmd/cli.h"
+#include "cmd/roles.h"
+
+#define SECRET_HELP                                                             \
+    "  --key-file F   the bytes of F open the vault; without it the passphrase\n" \
+    "                 is read from the file FANAL_PASSPHRASE_FILE names, or asked for\n"
+
+const struct cli_command cli_commands[] = {
+    { "init", cmd_init, "[--key-file F] DIR", "Make DIR with an empty vault and a fanal.conf",
+      "The configuration lets nobody in: add a [peer] for each modality and a [sender]\n"
+      "for each laboratory system. The first serve offers a one-time enrolment code for\n"
+      "the first account. There is no default account and no way in without the secret:\n"
+      "who loses it loses the vault.\n\n" SECRET_HELP },
+    { "serve", cmd_serve, "[--key-file F] DIR", "Serve DIR in the foreground",
+      "Runs until SIGTERM or SIGINT, then ends within 5 seconds. Says on standard output\n"
+      "where it listens and \"ready\"; DIR/run/ports says where, too. The log goes to\n"
+      "standard error. Started as root it becomes an unprivileged user. A second serve of\n"
+      "the same DIR exits 1.\n\n" SECRET_HELP },
+};
+
+const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];

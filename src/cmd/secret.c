@@ -1,0 +1,147 @@
+/* See secret.h. */
+#include "cmd/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+/* Reads fd to its end, at most SECRET_BYTES_MAX bytes, into memory that never moves (a copy left behind could not be wiped). */
+static bool read_whole(int fd, struct writer *out, struct error *err)
+{
+    uint8_t *room = write_room(out, SECRET_BYTES_MAX);
+    uint8_t more;
+    size_t len = 0;
+    ssize_t n = 1;
+
+    if (!writer_ok(out, err, "secret"))
+        return false;
+    while (n != 0) {
+        n = len < SECRET_BYTES_MAX ? read(fd, room + len, SECRET_BYTES_MAX - len) : read(fd, &more, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(err, "read of the secret");
+        if (n > 0 && len == SECRET_BYTES_MAX)
+            return error_set(err, ERR_LIMIT, "secret is longer than %d bytes", SECRET_BYTES_MAX);
+        len += (size_t)n;
+    }
+    out->len = len;
+    return true;
+}
+
+static bool read_file(const char *path, struct writer *out, struct error *err)
+{
+    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_errno(err, "%s", path);
+    return read_whole(fd, out, err) || error_within(err, "%s", path);
+}
+
+static void drop_newline(struct writer *w)
+{
+    if (w->len > 0 && w->ptr[w->len - 1] == '\n')
+        w->len--;
+    if (w->len > 0 && w->ptr[w->len - 1] == '\r')
+        w->len--;
+}
+
+/* One line from the terminal, which does not show it. */
+static bool ask(int tty, const char *prompt, struct writer *out, struct error *err)
+{
+    struct termios shown, hidden;
+    uint8_t *room = write_room(out, SECRET_BYTES_MAX);
+    ssize_t n;
+
+    if (!writer_ok(out, err, "passphrase"))
+        return false;
+    if (tcgetattr(tty, &shown) != 0)
+        return error_errno(err, "terminal");
+    hidden = shown;
+    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    if (!file_write_all(tty, span_str(prompt), err) || tcsetattr(tty, TCSAFLUSH, &hidden) != 0)
+        return error_errno(err, "terminal");
+    do
+        n = read(tty, room, SECRET_BYTES_MAX); /* a terminal gives one line a read */
+    while (n < 0 && errno == EINTR);
+    (void)tcsetattr(tty, TCSAFLUSH, &shown);
+    (void)file_write_all(tty, SPAN_LIT("\n"), NULL);
+    if (n < 0)
+        return error_errno(err, "read of the passphrase");
+    out->len = (size_t)n;
+    drop_newline(out);
+    return true;
+}
+
+static bool ask_for(bool twice, struct writer *out, struct error *err)
+{
+    CLEANUP(file_close) int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    struct writer again = writer_new(SECRET_BYTES_MAX);
+    bool good;
+
+    if (tty < 0)
+        return error_set(err, ERR_USAGE, "no --key-file, no FANAL_PASSPHRASE_FILE, no terminal to ask on");
+    good = ask(tty, "Passphrase: ", out, err);
+    if (good && twice) {
+        good = ask(tty, "The same again: ", &again, err);
+        if (good && !span_equal(writer_span(out), writer_span(&again)))
+            good = error_set(err, ERR_USAGE, "the two passphrases differ");
+    }
+    secret_wipe(&again);
+    return good;
+}
+
+static bool read_secret(const char *key_file, bool is_new, struct writer *out, struct error *err)
+{
+    const char *passphrase_file = getenv("FANAL_PASSPHRASE_FILE");
+    bool good;
+
+    if (key_file != NULL)
+        good = read_file(key_file, out, err);
+    else if (passphrase_file != NULL) {
+        good = read_file(passphrase_file, out, err);
+        drop_newline(out);
+    } else {
+        good = ask_for(is_new, out, err);
+    }
+    if (good && out->len == 0)
+        good = error_set(err, ERR_USAGE, "the secret is empty");
+    return good;
+}
+
+bool secret_read(const char *key_file, struct writer *out, struct error *err)
+{
+    return read_secret(key_file, false, out, err);
+}
+
+bool secret_read_new(const char *key_file, struct writer *out, struct error *err)
+{
+    return read_secret(key_file, true, out, err);
+}
+
+void secret_wipe(struct writer *secret)
+{
+    if (secret->ptr != NULL)
+        explicit_bzero(secret->ptr, secret->cap);
+    writer_done(secret);
+}
+
+bool secret_seal(const struct writer *secret, int *fd, struct error *err)
+{
+    CLEANUP(file_close) int memfd = memfd_create("fanal-secret", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (memfd < 0)
+        return error_errno(err, "memfd_create");
+    if (!file_write_all(memfd, writer_span(secret), err))
+        return false;
+    if (fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+        return error_errno(err, "sealing the secret");
+    *fd = memfd;
+    memfd = -1;
+    return true;
+}

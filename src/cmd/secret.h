@@ -1,0 +1,34 @@
+/*
+ * What opens the master key: the bytes of a key file, or a passphrase.
+ *
+ * It lives in one block of memory from the moment it is read until secret_wipe(), and is passed to other processes as a
+ * sealed memfd, never in a message, an argument or the environment.
+ */
+#ifndef FANAL_CMD_SECRET_H
+#define FANAL_CMD_SECRET_H
+
+#include "base/error.h"
+#include "base/writer.h"
+
+#define SECRET_BYTES_MAX 65536 /* a passphrase or key file; longer ones are refused when they are read */
+
+/*
+ * From key_file (its bytes as they are) where it is not NULL; else from the file that FANAL_PASSPHRASE_FILE names
+ * (without the newline at its end); else asked for on the terminal, unseen. *out is empty, with a limit of at least
+ * SECRET_BYTES_MAX; secret_wipe() it whatever comes back. ERR_USAGE where there is nobody to ask, or nothing was said.
+ */
+bool secret_read(const char *key_file, struct writer *out, struct error *err);
+
+/* As secret_read, for a new secret: asks twice. */
+bool secret_read_new(const char *key_file, struct writer *out, struct error *err);
+
+/* Overwrites and frees. */
+void secret_wipe(struct writer *secret);
+
+/*
+ * Puts the secret into a memfd that nobody can change any more. *fd is the caller's. Read it with pread(): all who
+ * have it share one file position.
+ */
+bool secret_seal(const struct writer *secret, int *fd, struct error *err);
+
+#endif
