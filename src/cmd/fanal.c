@@ -13,6 +13,8 @@ static const struct {
 } roles[] = {
     { "dicom", dicom_listener_run },
     { "hl7", hl7_listener_run },
+    { "web", web_role_run },
+    { "lens", lens_role_run },
 };
 
 static int role_run(const char *name)
