@@ -15,7 +15,7 @@ TEST(a_name_finds_its_set_however_it_is_written)
     };
 
     EACH (row, rows)
-        CHECK_ROW(row->name, charset_of(span_str(row->name), SPAN_LIT("\xe9")) == row->set);
+        CHECK_ROW(row->name, hl7_charset_of(span_str(row->name), SPAN_LIT("\xe9")) == row->set);
 }
 
 TEST(without_a_known_name_valid_utf_8_is_utf_8_and_all_else_8859_1)
@@ -23,8 +23,8 @@ TEST(without_a_known_name_valid_utf_8_is_utf_8_and_all_else_8859_1)
     static const char *const names[] = { "", "ASCII", "ISO IR 999", "a name longer than any name that there is" };
 
     EACH (name, names) {
-        CHECK(charset_of(span_str(*name), SPAN_LIT("\xc3\xa9t\xc3\xa9")) == CHARSET_UTF_8);
-        CHECK(charset_of(span_str(*name), SPAN_LIT("\xe9t\xe9")) == CHARSET_8859_1);
+        CHECK(hl7_charset_of(span_str(*name), SPAN_LIT("\xc3\xa9t\xc3\xa9")) == CHARSET_UTF_8);
+        CHECK(hl7_charset_of(span_str(*name), SPAN_LIT("\xe9t\xe9")) == CHARSET_8859_1);
     }
 }
 
@@ -52,7 +52,7 @@ TEST(bytes_become_utf_8)
     EACH (row, rows) {
         struct writer w = writer_new(1000);
 
-        charset_decode(row->set, span_str(row->bytes), &w);
+        hl7_charset_decode(row->set, span_str(row->bytes), &w);
         CHECK_ROW(row->name, span_equal(writer_span(&w), span_str(row->text)));
         writer_done(&w);
     }
