@@ -17,6 +17,11 @@ const struct cli_command cli_commands[] = {
       "where it listens and \"ready\"; DIR/run/ports says where, too. The log goes to\n"
       "standard error. Started as root it becomes an unprivileged user. A second serve of\n"
       "the same DIR exits 1.\n\n" SECRET_HELP },
+    { "send", cmd_send, "[--aet A] [--aec B] FILE… HOST:PORT", "Send DICOM files to an application entity",
+      "Each file goes in its own transfer syntax, its data set unchanged. A line for each\n"
+      "says what became of it; exit code 0 where all were kept, 1 where some were not.\n\n"
+      "  --aet A   call ourselves A (FANALSEND)\n"
+      "  --aec B   call B (FANAL)\n" },
 };
 
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
