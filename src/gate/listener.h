@@ -19,8 +19,8 @@
 #define LISTENER_CHILDREN_MAX 256
 /* Of one source (an IPv4 address, an IPv6 /64): a busy modality opens some ten associations at once. */
 #define LISTENER_SOURCE_MAX 64
-/* Of one source and not admitted: an association request follows its connection within milliseconds. */
-#define LISTENER_SOURCE_WAITING_MAX 8
+/* Of one source and not admitted: a modality that opens 16 at once must not push out its own before they are served. */
+#define LISTENER_SOURCE_WAITING_MAX 32
 #define LISTENER_SOCKETS_MAX 8
 /* How long children may take to finish after STOP. */
 #define LISTENER_GRACE_MS 1500 /* the supervisor waits ROLE_STOP_MS for the listener itself */

@@ -89,6 +89,17 @@ static void put_identifier(const struct hl7_message *m, struct writer *w, struct
     hl7_put(m, w, FIELD_ISSUER, issuer_of(m, cx));
 }
 
+/* As hl7_next_repetition(), for the first HL7_IDENTIFIERS_MAX that have an identifier. */
+static bool next_identifier(const struct hl7_message *m, struct span *rest, size_t *count, struct span *repetition)
+{
+    while (*count < HL7_IDENTIFIERS_MAX && hl7_next_repetition(m, rest, repetition))
+        if (hl7_names_identifier(m, *repetition)) {
+            ++*count;
+            return true;
+        }
+    return false;
+}
+
 /* Table 0203: the hospital's own numbers go before a national one (INS, NH) or another's. */
 static bool is_internal(struct span type)
 {
@@ -99,10 +110,9 @@ static bool is_internal(struct span type)
 static struct span main_identifier(const struct hl7_message *m, struct span field)
 {
     struct span first = { 0 }, repetition;
+    size_t count = 0;
 
-    while (hl7_next_repetition(m, &field, &repetition)) {
-        if (!hl7_names_identifier(m, repetition))
-            continue;
+    while (next_identifier(m, &field, &count, &repetition)) {
         if (is_internal(hl7_component(m, repetition, 5)))
             return repetition;
         if (first.ptr == NULL)
@@ -116,15 +126,16 @@ static void put_identifiers(const struct hl7_message *m, const struct hl7_segmen
     unsigned number = hl7_identifier_field(m, pid);
     struct span field = number > 0 ? hl7_field(m, pid, number) : (struct span){ 0 };
     struct span main = main_identifier(m, field), repetition;
+    size_t count = 0;
 
     if (main.ptr == NULL)
         return;
     put_identifier(m, w, main);
     hl7_put(m, w, FIELD_ID_TYPE, hl7_component(m, main, 5));
-    while (hl7_next_repetition(m, &field, &repetition)) {
+    while (next_identifier(m, &field, &count, &repetition)) {
         size_t group;
 
-        if (!hl7_names_identifier(m, repetition) || repetition.ptr == main.ptr)
+        if (repetition.ptr == main.ptr)
             continue;
         group = field_group_begin(w, FIELD_OTHER_ID);
         put_identifier(m, w, repetition);
@@ -253,8 +264,9 @@ static bool survives(const struct hl7_message *m, struct span cx)
     size_t index = hl7_segment_find(m, "PID", 0);
     struct span field = index < m->segment_count ? hl7_field(m, &m->segments[index], 3) : (struct span){ 0 };
     struct span repetition;
+    size_t count = 0;
 
-    while (hl7_next_repetition(m, &field, &repetition))
+    while (next_identifier(m, &field, &count, &repetition))
         if (span_equal(hl7_component(m, repetition, 1), hl7_component(m, cx, 1))
             && span_equal(issuer_of(m, repetition), issuer_of(m, cx)))
             return true;
@@ -265,11 +277,12 @@ void hl7_merge_facts(const struct hl7_message *m, struct writer *w)
 {
     for (size_t i = hl7_segment_find(m, "MRG", 0); i < m->segment_count; i = hl7_segment_find(m, "MRG", i + 1)) {
         struct span field = hl7_field(m, &m->segments[i], 1), repetition;
+        size_t count = 0;
 
-        while (hl7_next_repetition(m, &field, &repetition)) {
+        while (next_identifier(m, &field, &count, &repetition)) {
             size_t group;
 
-            if (!hl7_names_identifier(m, repetition) || survives(m, repetition))
+            if (survives(m, repetition))
                 continue;
             group = field_group_begin(w, FIELD_PRIOR);
             put_identifier(m, w, repetition);

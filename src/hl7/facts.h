@@ -14,6 +14,8 @@
 
 /* One value (an OBX-5, an NTE-3) in a list; a longer one is cut, and says so, because a field list travels whole. */
 #define HL7_VALUE_MAX ((size_t)16 * 1024)
+/* Repetitions looked at in PID-3 and MRG-1: a patient has a handful of numbers; each of the one is held against the other. */
+#define HL7_IDENTIFIERS_MAX 64
 /* What a cut value ends with: the original is in the stored message. */
 #define HL7_VALUE_CUT " [...]"
 

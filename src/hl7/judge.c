@@ -273,7 +273,9 @@ struct hl7_judgement hl7_judge_no_message(struct span bytes, enum error_code cod
     struct hl7_judgement j = { HL7_REJECT, HL7_SEGMENT_SEQUENCE, "MSH", 1, 0, "does not begin with MSH" };
     struct span text = span_trim(bytes, " \t\r\n\x0b");
 
-    if (code != ERR_MALFORMED) {
+    if (code == ERR_MEMORY) {
+        j = (struct hl7_judgement){ HL7_ERROR, HL7_INTERNAL_ERROR, "", 1, 0, "out of memory: try again later" };
+    } else if (code != ERR_MALFORMED) {
         j = (struct hl7_judgement){ HL7_REJECT, HL7_INTERNAL_ERROR, "", 1, 0, "larger than a limit of this receiver" };
     } else if (span_starts(text, SPAN_LIT("FHS")) || span_starts(text, SPAN_LIT("BHS"))) {
         j.reason = "a batch: send its messages one by one";

@@ -86,12 +86,13 @@ TEST(what_is_no_message_is_named)
         { "H|~^\\&|", ERR_MALFORMED, "HPRIM, not HL7 v2" },
         { "MSH||A", ERR_MALFORMED, "MSH-2 is missing or unusable" },
         { "MSH|^~\\&|A", ERR_LIMIT, "larger than a limit of this receiver" },
+        { "MSH|^~\\&|B", ERR_MEMORY, "out of memory: try again later" },
     };
 
     EACH (row, rows) {
         struct hl7_judgement j = hl7_judge_no_message(span_str(row->bytes), row->code);
 
-        CHECK_ROW(row->bytes, j.verdict == HL7_REJECT && strcmp(j.reason, row->reason) == 0);
+        CHECK_ROW(row->bytes, j.verdict == (row->code == ERR_MEMORY ? HL7_ERROR : HL7_REJECT) && strcmp(j.reason, row->reason) == 0);
     }
 }
 
