@@ -203,7 +203,7 @@ TEST(a_long_value_is_cut_between_characters_and_says_so)
     arena_done(&arena);
 }
 
-/* 300,000 numbers against 300,000 would take an hour; both are cut at HL7_IDENTIFIERS_MAX. */
+/* 20,000 numbers against 20,000 would be 400 million comparisons; both are cut at HL7_IDENTIFIERS_MAX. */
 TEST(more_identifiers_than_anybody_has_are_not_looked_at)
 {
     struct arena arena = arena_new(HL7_ARENA_MAX);
@@ -214,10 +214,10 @@ TEST(more_identifiers_than_anybody_has_are_not_looked_at)
     size_t others = 0, priors = 0;
 
     write_str(&message, MSH("ADT^A40") "PID|1||");
-    for (int i = 0; i < 300000; i++)
+    for (int i = 0; i < 20000; i++)
         write_printf(&message, "P%d~", i);
     write_str(&message, "\rMRG|");
-    for (int i = 0; i < 300000; i++)
+    for (int i = 0; i < 20000; i++)
         write_printf(&message, "M%d~", i);
     CHECK(hl7_message_parse(&arena, writer_span(&message), &m, NULL));
     hl7_facts(&m, &facts);
