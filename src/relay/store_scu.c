@@ -97,7 +97,11 @@ static bool socket_receive(struct scu *s, uint8_t *out, size_t len, struct error
 {
     while (len > 0) {
         struct pollfd p = { .fd = s->fd, .events = POLLIN };
-        ssize_t n = recv(s->fd, out, len, 0);
+        ssize_t n;
+
+        /* A peer that leaves Nagle on holds the second half of its answer until we acknowledge the first. */
+        (void)setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 1 }, sizeof(int));
+        n = recv(s->fd, out, len, 0);
 
         if (n > 0) {
             out += n;
