@@ -25,6 +25,7 @@ const PEOPLE = [
   ['greek', '8006666', 'Διονυσιος^Παπαδοπουλος', '1962', 'O', { latest: ago(500), count: 0 }],
   ['hong', '8007777', 'Hong^Gildong=洪^吉洞=홍^길동', '20250930', 'M', { latest: ago(15), count: 0 }],
   ['unknown', '', 'X^INCONNU 3', '', '', { latest: ago(8), count: 1 }],
+  ['nasty', '9'.repeat(90), `<img src=x onerror=alert(1)>${'W'.repeat(120)}^"';--<script>alert(1)</script>`, '19010101', '<b>', { latest: ago(9e5), discrepancy: ['patient_name: <i>x</i>', 'something else'] }],
   ['martin', '8008888', 'MARTIN^Paul', '19750705', 'M', { latest: ago(20), count: 2, discrepancy: ['birth_date: 19570705 (CT1)', 'patient_name: MARTIN^Paule (LIS)'] }],
 ];
 
@@ -151,6 +152,7 @@ for (const p of ['dupont-marie', 'martin']) {
   ], { status: 'P', collected: '' });
   report(p, 60 * 30, 'Compte rendu', [['CR', 'Compte rendu d’hospitalisation', '', '', '', '', 'F', { value_type: 'ED', mime_type: 'application/pdf', document_offset: 412, document_length: 90, document_title: 'Compte rendu d’hospitalisation, cardiologie' }]]);
 }
+report('nasty', 50, `${'service '.repeat(40)}<script>`, [['<b>', 'x'.repeat(200), '1'.repeat(39), 'u'.repeat(80), '0 - '.repeat(30), 'H~<script>', '<', { note: ['n'.repeat(500)], ...before('<del>', '', 50000) }]], { collected: 'not a time at all' });
 report('yamada', 50, '血液検査', [['CRP', 'C反応性蛋白', '0.30', 'mg/dL', '0.00 - 0.14', 'H', 'F'], ['AST', 'ＧＯＴ', '24', 'U/L', '10 - 40', 'N', 'F']]);
 report('arabic', 55, 'تحليل الدم', [['HB', 'الهيموغلوبين', '13.1', 'g/dL', '13 - 17', '', 'F'], ['XX', 'Marqueur Z', '4', '', '', 'ZZ', '']]);
 

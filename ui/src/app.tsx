@@ -1,8 +1,9 @@
 /* The page: banner, then the view that the address names. */
-import { useEffect } from 'preact/hooks';
+import { useEffect, useErrorBoundary } from 'preact/hooks';
+import type { ComponentChildren } from 'preact';
 import { useWords } from './i18n';
 import { link } from './state/link';
-import { route } from './state/route';
+import { hashOf, route } from './state/route';
 import { session } from './state/session';
 import { useStore } from './state/store';
 import { Enrol, SignIn } from './views/account';
@@ -11,6 +12,21 @@ import { Banner } from './views/banner';
 import { Find } from './views/find';
 import { PatientView } from './views/patient';
 import { ViewerView } from './views/viewer';
+
+/* A row that breaks a view must not take the banner with it. */
+function Guarded({ children }: { children: ComponentChildren }) {
+  const { say } = useWords();
+  const [broken, mend] = useErrorBoundary();
+  if (!broken) return <>{children}</>;
+  return (
+    <main class="door">
+      <div class="trouble" role="alert">
+        <p>{say('failed')}</p>
+        <button type="button" onClick={mend}>{say('retry')}</button>
+      </div>
+    </main>
+  );
+}
 
 function Inside() {
   const { route: here } = useStore(route);
@@ -35,6 +51,7 @@ function Starting() {
 export function App() {
   const { stage } = useStore(session);
   const { lost } = useStore(link);
+  const hash = hashOf(useStore(route).route);
   useEffect(() => {
     document.title = 'Fanal'; /* never a patient's name: titles end up in task bars and histories */
   }, []);
@@ -44,7 +61,7 @@ export function App() {
       {stage === 'starting' && <Starting />}
       {stage === 'enrol' && <Enrol />}
       {stage === 'sign-in' && <SignIn />}
-      {stage === 'in' && <Inside />}
+      {stage === 'in' && <Guarded key={hash}><Inside /></Guarded>}
     </div>
   );
 }

@@ -11,12 +11,17 @@ const RETRY_MOST_MS = 30000;
 /* Resources that nobody looks at are kept for Back, so many and no more. */
 const KEPT_MAX = 60;
 
+/* While a series arrives these would be read many times a second, and they are long lists. */
+const SLOW_MS = 3000;
+const SLOW_NAMES = /^(sources|attention|instances:)/;
+
 interface Entry {
   value?: unknown;
   failure?: Failure;
   loading: boolean;
   again: boolean; /* something changed while it was being read */
   tries: number;
+  readAt: number; /* when last asked for */
   timer: number | undefined;
   load: () => Promise<unknown>;
   watchers: Set<() => void>;
@@ -53,6 +58,7 @@ async function readNow(entry: Entry): Promise<void> {
     return;
   }
   entry.loading = true;
+  entry.readAt = Date.now();
   tell(entry);
   const home = entries;
   try {
@@ -81,7 +87,7 @@ function entryOf(name: string, load: () => Promise<unknown>): Entry {
     known.load = load;
     return known;
   }
-  const entry: Entry = { loading: false, again: false, tries: 0, timer: undefined, load, watchers: new Set() };
+  const entry: Entry = { loading: false, again: false, tries: 0, readAt: 0, timer: undefined, load, watchers: new Set() };
   entries.set(name, entry);
   return entry;
 }
@@ -116,8 +122,14 @@ function forgetOldest(): void {
 export function refresh(matches: (name: string) => boolean): void {
   for (const [name, entry] of [...entries]) {
     if (!matches(name)) continue;
-    if (entry.watchers.size > 0) void readNow(entry);
-    else entries.delete(name);
+    if (entry.watchers.size === 0) {
+      entries.delete(name);
+      continue;
+    }
+    const wait = SLOW_NAMES.test(name) ? entry.readAt + SLOW_MS - Date.now() : 0;
+    clearTimeout(entry.timer);
+    if (wait > 0) entry.timer = setTimeout(() => void readNow(entry), wait);
+    else void readNow(entry);
   }
 }
 

@@ -28,6 +28,7 @@ export const session = createStore<Session>({ stage: 'starting', displayName: ''
 const tabs = new BroadcastChannel('fanal.session');
 
 export function entered(displayName: string): void {
+  sessionStorage.removeItem(LEAVING);
   session.update({ stage: 'in', displayName, ended: false });
   startNews();
 }
@@ -43,13 +44,15 @@ function left(ended: boolean): void {
   session.update({ stage: 'sign-in', displayName: '', ended });
 }
 
+/* Remembered over a reload: somebody left while Fanal did not answer, and its cookie still holds. */
+const LEAVING = 'fanal.leaving';
+
 export async function signOut(): Promise<void> {
-  try {
-    await api.signOut();
-  } finally {
-    tabs.postMessage('left');
-    left(false);
-  }
+  sessionStorage.setItem(LEAVING, '1');
+  tabs.postMessage('left');
+  left(false);
+  await api.signOut();
+  sessionStorage.removeItem(LEAVING);
 }
 
 api.onSignedOut(() => {
@@ -78,6 +81,7 @@ link.watch(() => {
 async function ask(): Promise<void> {
   const answer = await api.start();
   const { stage } = session.get();
+  if (answer.signed_in && stage !== 'in' && sessionStorage.getItem(LEAVING)) return signOut();
   if (stage === 'in' && !answer.signed_in) left(true);
   else if (answer.signed_in && stage !== 'in') entered(answer.display_name ?? answer.user ?? '');
   else if (stage !== 'in') session.update({ stage: answer.enrolled ? 'sign-in' : 'enrol' });

@@ -5,7 +5,7 @@ import { elapsedText } from '../format/date';
 import { grouped, queriesOf } from '../format/find';
 import { useWords } from '../i18n';
 import type { Words } from '../i18n/fr';
-import { serverNow } from '../state/link';
+import { link, serverNow } from '../state/link';
 import { go, hashOf } from '../state/route';
 import { search, type Mode } from '../state/search';
 import { useStore } from '../state/store';
@@ -63,6 +63,7 @@ function Found({ patient, homonym }: { patient: Patient; homonym: boolean }) {
 }
 
 function FoundList({ found }: { found: Patient[] }) {
+  useStore(link); /* ages are drawn again as time passes */
   const { say } = useWords();
   if (found.length === 0)
     return (

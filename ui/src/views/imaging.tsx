@@ -4,10 +4,11 @@ import { dicomText, elapsedText } from '../format/date';
 import { nameText } from '../format/name';
 import { useWords } from '../i18n';
 import { useArriving } from '../state/arriving';
-import { serverNow } from '../state/link';
+import { link, serverNow } from '../state/link';
 import { readSeries } from '../state/owned';
 import { useResource } from '../state/resource';
 import { hashOf } from '../state/route';
+import { useStore } from '../state/store';
 import type { PatientPage, Series, Study } from '../types';
 import { keptThumbnail, readThumbnail, type Thumbnail } from '../viewer/thumbnails';
 import { discrepancyText } from './identity';
@@ -87,6 +88,7 @@ function SeriesOf({ page, study }: { page: PatientPage; study: string }) {
 }
 
 function StudyCard({ page, study, open }: { page: PatientPage; study: Study; open: boolean }) {
+  useStore(link); /* ages are drawn again as time passes */
   const { say, language } = useWords();
   const [shown, setShown] = useState(open);
   const when = dicomText(study.study_date, study.study_time, language);

@@ -148,6 +148,25 @@ export async function mockFlows({ tap, open, shoot, make }) {
     await shoot(page, 'patient-provisional');
   });
 
+  await tap.test('hostile and endless values stay text, inside the window', async () => {
+    await page.goto('/#/');
+    await page.locator('input[name=mode][value=birth]').check();
+    await search(page, '1901');
+    await page.locator('.found', { hasText: '<img src' }).waitFor();
+    await fits(page);
+    await page.goto('/#/p/nasty');
+    await page.locator('tr.row').first().waitFor();
+    match(await page.locator('.group-head').innerText(), /not a time at all/);
+    equal(await page.locator('img[src=x], .app script, .app i').count(), 0);
+    for (const size of SIZES) {
+      await page.setViewportSize(size);
+      await fits(page);
+      ok(await page.locator('.laboratory').evaluate((column) => column.scrollWidth <= column.clientWidth), 'the table is wider than its column');
+    }
+    await page.setViewportSize(SIZES[0]);
+    await shoot(page, 'patient-hostile');
+  });
+
   await tap.test('a new result appears without reload and the scroll stays', async () => {
     await page.goto('/#/p/dupont-marie');
     await page.locator('tr.row', { hasText: 'Céfotaxime' }).waitFor();
@@ -388,6 +407,20 @@ export async function mockFlows({ tap, open, shoot, make }) {
     await page.getByRole('button', { name: 'Se déconnecter' }).click();
     await page.locator('#password').waitFor();
     ok(!mock.state.signedIn);
+  });
+
+  await tap.test('sign out while Fanal is silent: it does not let in again when it is back', async () => {
+    await signIn(page, 'demo', PASSWORD);
+    await page.goto('/#/p/dupont-marie');
+    await page.locator('tr.row').first().waitFor();
+    mock.goSilent();
+    await page.getByRole('button', { name: 'Se déconnecter' }).click();
+    await page.locator('#password').waitFor();
+    ok(!(await page.content()).includes('DUPONT'));
+    mock.comeBack();
+    for (let i = 0; i < 60 && mock.state.signedIn; i++) await page.waitForTimeout(200);
+    ok(!mock.state.signedIn);
+    equal(await page.locator('#password').count(), 1);
   });
 
   await tap.test('nothing complained: no CSP violation, no script error, no request elsewhere', async () => {
