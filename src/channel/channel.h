@@ -16,6 +16,7 @@
 #include "record/kind.h"
 
 #define CHANNEL_MESSAGE_MAX ((size_t)128 * 1024) /* header and fields; a longer one is refused by both ends */
+#define CHANNEL_FIELDS_MAX (CHANNEL_MESSAGE_MAX - 8)
 #define CHANNEL_FDS_MAX 4
 
 enum verb {

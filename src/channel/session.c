@@ -430,12 +430,30 @@ bool session_put_begin(struct session *s, struct span request, struct error *err
     return s->filled.len < PIECE_BYTES || hand_over(s, err);
 }
 
+/* Facts too long for a message travel in the ring, once the vault has taken everything else from it. */
+static bool lay_out(struct session *s, struct span *facts, struct error *err)
+{
+    if (facts->len <= CHANNEL_FIELDS_MAX)
+        return true;
+    if (facts->len > SESSION_BUFFER_BYTES)
+        return error_set(err, ERR_LIMIT, "facts of %zu bytes", facts->len);
+    while (s->sent_count > 0)
+        if (!wait_taken(s, err))
+            return false;
+    memcpy(s->shared.ptr, facts->ptr, facts->len);
+    writer_reset(&s->request);
+    field_put_uint(&s->request, FIELD_OFFSET, 0);
+    field_put_uint(&s->request, FIELD_LENGTH, facts->len);
+    *facts = writer_span(&s->request);
+    return writer_ok(&s->request, err, "PUT_END");
+}
+
 bool session_put_end(struct session *s, struct span facts, struct span *reply, struct error *err)
 {
     *reply = (struct span){ NULL, 0 };
     if (!s->putting)
         return error_set(err, ERR_USAGE, "no object is begun");
-    if (!hand_over(s, err))
+    if (!hand_over(s, err) || !lay_out(s, &facts, err))
         return false;
     s->room = 0;
     s->putting = false;
