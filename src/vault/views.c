@@ -80,7 +80,7 @@ static struct views *views_named(const char *dir, const uint8_t id[PAGE_ID_BYTES
     }
     (void)sodium_bin2hex(v->id_text, sizeof v->id_text, id, PAGE_ID_BYTES);
     (void)snprintf(name, sizeof name, "%s.db", v->id_text);
-    ok = path_join(v->dir, sizeof v->dir, dir, "views", err) && path_join(v->path, sizeof v->path, v->dir, name, err)
+    ok = path_join(v->dir, sizeof v->dir, dir, "vault/views", err) && path_join(v->path, sizeof v->path, v->dir, name, err)
          && (HMAC(EVP_sha256(), key, PAGE_KEY_BYTES, id, PAGE_ID_BYTES, own_key, &len) != NULL
              || error_set(err, ERR_MEMORY, "views: key"))
          && (v->vfs = page_vfs_new(own_key, id, err)) != NULL;
@@ -133,7 +133,7 @@ struct views *views_open(const char *dir, const uint8_t key[PAGE_KEY_BYTES], str
     size_t len = 0;
     struct views *v;
 
-    if (!path_join(path, sizeof path, dir, "views/current", err))
+    if (!path_join(path, sizeof path, dir, "vault/views/current", err))
         return NULL;
     CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
