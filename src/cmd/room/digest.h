@@ -1,0 +1,28 @@
+/*
+ * Asking a lens whether two data sets of one UID say the same: the vault parses no DICOM itself, so a sandboxed
+ * process digests each (docs/channel.md, "The lens") and the digests are compared here.
+ */
+#ifndef FANAL_CMD_ROOM_DIGEST_H
+#define FANAL_CMD_ROOM_DIGEST_H
+
+#include "vault/store.h"
+
+enum verdict {
+    VERDICT_SAME,      /* byte for byte */
+    VERDICT_ALTERNATE, /* only the encoding differs */
+    VERDICT_CONFLICT,  /* values or pixels differ, or nobody could tell: the side that is shown */
+};
+
+struct lens_slot;
+
+struct lens_slot *lens_slot_new(void);
+void lens_slot_free(struct lens_slot *slot);
+/* A (new) lens: takes over fd. Any thread. */
+void lens_slot_offer(struct lens_slot *slot, int fd);
+
+/* Blocks up to DIGEST_WAIT_MS an answer; one thread at a time. syntax: transfer syntax of the new body. */
+enum verdict digest_compare(struct lens_slot *slot, struct store *store, uint64_t first, struct body *body, struct span syntax);
+
+#define DIGEST_WAIT_MS 10000
+
+#endif

@@ -1,0 +1,225 @@
+/* The vault process: opening, the event loop, closing. See room.h. */
+#include "cmd/room/room.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cmd/room/certificate.h"
+#include "cmd/room/digest.h"
+#include "cmd/room/serve.h"
+
+#define EVENTS_PER_TURN 64
+#define QUICK_THREADS 2
+
+/* What else the loop watches, beside sessions. */
+struct bell {
+    struct watched watched;
+    int fd; /* not owned */
+};
+
+struct bells {
+    struct bell store, vault, quick, slow, longest, control;
+    struct role *role; /* NULL for a command's own vault */
+};
+
+static void store_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    put_completed(room);
+}
+
+static void vault_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    news_out(room);
+}
+
+static void quick_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    jobs_done(room->quick, room);
+}
+
+static void slow_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    jobs_done(room->slow, room);
+}
+
+static void longest_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    jobs_done(room->longest, room);
+}
+
+void room_admit_local(struct room *room, int fd)
+{
+    struct session *s = session_new(room, PROCESS_LOCAL, fd, SPAN_LIT("local"));
+
+    if (s == NULL)
+        return;
+    s->rights.admitted = true; /* root or the owner: whoever gave us fd has looked (SO_PEERCRED) */
+    (void)snprintf(s->rights.actor, sizeof s->rights.actor, "local");
+}
+
+/* JOIN of a gate, a lens or a command: each is a session, but the lens, which is asked. */
+static void joined(struct room *room, struct role_event *e)
+{
+    int fd = e->channel.fd;
+
+    if (e->process == PROCESS_LENS) {
+        lens_slot_offer(room->lens, fd);
+        return;
+    }
+    if (e->process == PROCESS_LOCAL) {
+        room_admit_local(room, fd);
+        return;
+    }
+    (void)session_new(room, e->process, fd, SPAN_LIT(""));
+}
+
+static void crashed(struct room *room, struct span fields)
+{
+    struct writer more = writer_new(1024);
+
+    field_put_some(&more, FIELD_NAME, span_part(fields_text(fields, FIELD_NAME), 0, 64));
+    field_put_some(&more, FIELD_DETAIL, span_part(fields_text(fields, FIELD_DETAIL), 0, TELL_TEXT_MAX));
+    field_put_some(&more, FIELD_REASON, span_part(fields_text(fields, FIELD_REASON), 0, TELL_TEXT_MAX));
+    event_record(room, "process.died", NULL, "failed", NULL, writer_span(&more));
+    writer_done(&more);
+}
+
+static void control_ready(struct room *room, struct watched *self)
+{
+    struct bells *bells = (struct bells *)((char *)self - offsetof(struct bells, control));
+    struct role_event e;
+    struct error err = { 0 };
+
+    if (!role_next(bells->role, 0, &e, &err)) {
+        if (err.code != ERR_TIMEOUT)
+            room->stopping = true; /* nobody is left to serve for */
+        return;
+    }
+    switch (e.kind) {
+    case ROLE_JOIN:
+        joined(room, &e);
+        return;
+    case ROLE_STOP:
+        room->stopping = true;
+        return;
+    case ROLE_CRASH:
+        crashed(room, e.fields);
+        return;
+    }
+}
+
+static bool ring(struct room *room, struct bell *bell, int fd, void (*ready)(struct room *, struct watched *), struct error *err)
+{
+    struct epoll_event e = { .events = EPOLLIN, .data.ptr = &bell->watched };
+
+    *bell = (struct bell){ { ready }, fd };
+    if (fd >= 0 && epoll_ctl(room->epoll_fd, EPOLL_CTL_ADD, fd, &e) != 0)
+        return error_errno(err, "epoll_ctl");
+    return true;
+}
+
+static bool hang_bells(struct room *room, struct bells *bells, struct error *err)
+{
+    return ring(room, &bells->store, store_event_fd(room->store), store_ready, err)
+           && ring(room, &bells->vault, vault_event_fd(room->vault), vault_ready, err)
+           && ring(room, &bells->quick, jobs_fd(room->quick), quick_ready, err)
+           && ring(room, &bells->slow, jobs_fd(room->slow), slow_ready, err)
+           && ring(room, &bells->longest, jobs_fd(room->longest), longest_ready, err)
+           && ring(room, &bells->control, bells->role == NULL ? -1 : role_fd(bells->role), control_ready, err);
+}
+
+static bool turn(struct room *room, struct error *err)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    int n = epoll_wait(room->epoll_fd, events, EVENTS_PER_TURN, -1);
+
+    if (n < 0 && errno != EINTR)
+        return error_errno(err, "epoll_wait");
+    for (int i = 0; i < n; i++) {
+        struct watched *w = events[i].data.ptr;
+
+        w->ready(room, w);
+    }
+    sessions_bury(room);
+    return true;
+}
+
+/* Lets what was appended commit, so that an orderly stop loses no answer. */
+static void settle(struct room *room)
+{
+    struct session *s;
+
+    LIST_FOREACH (s, &room->sessions, all)
+        session_end(room, s);
+    store_kick(room->store);
+    put_completed(room);
+}
+
+bool room_open(struct room *room, const char *dir, const struct vault_options *options, struct error *err)
+{
+    room->clock = options->store.clock;
+    (void)snprintf(room->dir, sizeof room->dir, "%s", dir);
+    LIST_INIT(&room->sessions);
+    LIST_INIT(&room->settling);
+    room->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (room->epoll_fd < 0)
+        return error_errno(err, "epoll_create1");
+    room->vault = vault_open(dir, options, err);
+    if (room->vault == NULL)
+        return false;
+    room->store = vault_store(room->vault);
+    room->lens = lens_slot_new();
+    room->quick = jobs_new(room->vault, QUICK_THREADS, err);
+    room->slow = room->quick == NULL ? NULL : jobs_new(room->vault, 1, err);
+    room->longest = room->slow == NULL ? NULL : jobs_new(room->vault, 1, err);
+    return room->longest != NULL && room->lens != NULL;
+}
+
+bool room_serve(struct room *room, struct role *role, struct error *err)
+{
+    struct bells bells = { .role = role };
+    bool ok = hang_bells(room, &bells, err) && (role == NULL || role_ready(role, err));
+
+    while (ok && !room->stopping && (role != NULL || room->session_count > 0))
+        ok = turn(room, err);
+    settle(room);
+    return ok;
+}
+
+void room_close(struct room *room)
+{
+    jobs_free(room->longest, room);
+    jobs_free(room->slow, room);
+    jobs_free(room->quick, room);
+    lens_slot_free(room->lens);
+    vault_close(room->vault);
+    conf_done(&room->conf);
+    sodium_memzero(&room->accounts, sizeof room->accounts);
+    file_close(&room->epoll_fd);
+}
+
+bool room_prepare(struct room *room, struct error *err)
+{
+    struct span key, certificate;
+
+    if (!vault_tls(room->vault, &key, &certificate) && !certificate_add(room, err))
+        return false;
+    /* Somebody without an account shall wait as long for a 'no' as somebody with one. */
+    if (crypto_pwhash_str(room->no_password, "", 0, 3, (size_t)64 << 20) != 0)
+        return error_set(err, ERR_MEMORY, "Argon2id");
+    if (vault_account_count(room->vault) == 0)
+        accounts_offer_enrolment(&room->accounts);
+    event_record(room, "vault.started", NULL, "success", NULL, (struct span){ NULL, 0 });
+    return true;
+}

@@ -1,0 +1,154 @@
+/*
+ * The vault process from inside: one event loop that owns the vault, sessions that ask, jobs that take long.
+ *
+ * This is where it is decided who may do what (docs/channel.md, "Who may say what"): every call of a gate
+ * passes session_dispatch() in room_session.c, and what is allowed there is recorded by the same call.
+ * The loop's thread owns everything here; a job's thread sees its own job and nothing else.
+ */
+#ifndef FANAL_CMD_ROOM_ROOM_H
+#define FANAL_CMD_ROOM_ROOM_H
+
+#include <limits.h>
+#include <sys/queue.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "channel/channel.h"
+#include "channel/shared_buffer.h"
+#include "cmd/conf.h"
+#include "cmd/room/accounts.h"
+#include "cmd/room/jobs.h"
+#include "vault/vault.h"
+
+/* Conversations at once, listeners and lenses included; one more is closed at once. */
+#define SESSIONS_MAX 1024
+/* The longest text of an event that a gate tells. */
+#define TELL_TEXT_MAX 200
+/* Reads remembered as recorded, so that scrolling leaves one event an image. */
+#define RECORDED_MAX 4096
+
+struct room;
+
+/* Something in the epoll set; the first member of what is watched. */
+struct watched {
+    void (*ready)(struct room *room, struct watched *self);
+};
+
+/* What an admitted session may do, decided once by room_admit.c from the configuration or an account. */
+struct rights {
+    bool admitted;
+    bool store, query, retrieve;
+    bool keep_unsupported;
+    char source[CONF_NAME_SIZE]; /* [peer X] or [sender X]; empty for people */
+    char issuer[CONF_ISSUER_SIZE];
+    char actor[129]; /* user name, AE title, sender name or "local": for events */
+    char role[17];
+};
+
+struct session {
+    struct watched watched;
+    LIST_ENTRY(session) all;
+    struct channel channel;
+    struct shared_buffer buffer;
+    enum process_kind kind;
+    char address[64]; /* the listener's word */
+    uint64_t number;  /* for logs */
+    struct rights rights;
+    struct body *body;        /* the object that arrives; owned */
+    enum body_class body_class;
+    char unit[UNIT_TEXT_MAX + 1];
+    bool putting;             /* between PUT_BEGIN and PUT_END */
+    struct error put_fault;   /* first fault of this put; the rest of it is drained */
+    bool busy;                /* a job or a commit holds it: nothing more is read from it */
+    bool dead;                /* freed as soon as it is not busy */
+    bool watching;
+    uint64_t news_dropped;
+};
+
+/* One appended object whose sender waits for the commit. */
+struct pending {
+    struct session *session; /* busy until answered; NULL: nobody waits */
+    uint32_t id;
+    enum record_kind kind;
+    char state[16];
+    uint64_t first_position; /* of an alternate or conflict */
+    bool has_first;
+};
+
+LIST_HEAD(session_list, session);
+LIST_HEAD(settling_list, settling);
+struct lens_slot;
+
+struct room {
+    struct vault *vault;
+    struct store *store;
+    struct conf conf;
+    struct log log;
+    const struct clock *clock;
+    char dir[PATH_MAX];
+    int epoll_fd;
+    bool stopping;
+    struct session_list sessions;
+    size_t session_count;
+    bool some_dead;
+    uint64_t next_session;
+    struct accounts accounts;
+    struct jobs *quick; /* find, get */
+    struct jobs *slow;  /* sign-in, comparing */
+    struct jobs *longest; /* verify */
+    struct lens_slot *lens;        /* for digests; the slow queue's thread uses it */
+    struct settling_list settling; /* resends that wait for the first one's commit */
+    uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */
+    char no_password[129];             /* hash of nothing: checked where there is no such user */
+    uint8_t message[CHANNEL_MESSAGE_MAX];
+};
+
+/* ---- room_session.c ---- */
+
+/* Takes over fd. NULL (and fd closed) where there are too many. */
+struct session *session_new(struct room *room, enum process_kind kind, int fd, struct span address);
+/* Ends the conversation; s lives until sessions_bury(). */
+void session_end(struct room *room, struct session *s);
+/* Frees what ended and is not held. Called once a turn of the loop, when nobody points at a session. */
+void sessions_bury(struct room *room);
+/* No more requests are read until session_release(): one at a time, and the session stays while it is held. */
+void session_hold(struct room *room, struct session *s);
+void session_release(struct room *room, struct session *s);
+
+/*
+ * The last answer to request `id`: result, error_text, then the fields of `more` (may be empty). Never waits for a
+ * slow reader longer than ANSWER_WAIT_MS; any thread, while the session is held by it.
+ */
+bool session_reply(struct session *s, uint32_t id, const struct error *result, struct span more);
+/* A row; false where the reader is gone or too slow. */
+bool session_row_out(struct session *s, uint32_t id, struct span row);
+
+/* ---- room_put.c ---- */
+void put_begin(struct room *room, struct session *s, const struct message *m);
+void put_take(struct room *room, struct session *s, const struct message *m);
+void put_finish(struct room *room, struct session *s, const struct message *m);
+void put_forget(struct room *room, struct session *s, const struct message *m);
+/* What the store has committed: answers those who wait, in log order. */
+void put_completed(struct room *room);
+
+/* ---- room_admit.c ---- */
+void admit(struct room *room, struct session *s, const struct message *m);
+
+/* ---- room_ask.c ---- */
+void ask_find(struct room *room, struct session *s, const struct message *m);
+void ask_get(struct room *room, struct session *s, const struct message *m);
+void ask_change(struct room *room, struct session *s, const struct message *m);
+void ask_tell(struct room *room, struct session *s, const struct message *m);
+void ask_watch(struct room *room, struct session *s, const struct message *m);
+void news_out(struct room *room);
+
+/* ---- room_event.c ---- */
+
+/*
+ * Appends an event record (RECORD_EVENT) to this month's events unit: who did what with what outcome. more: further
+ * fields. Failing to record is logged and latched in the status: it never stops care.
+ */
+void event_record(struct room *room, const char *event, const struct session *s, const char *outcome, const char *reason,
+                  struct span more);
+
+#endif
