@@ -17,6 +17,23 @@ const struct cli_command cli_commands[] = {
       "where it listens and \"ready\"; DIR/run/ports says where, too. The log goes to\n"
       "standard error. Started as root it becomes an unprivileged user. A second serve of\n"
       "the same DIR exits 1.\n\n" SECRET_HELP },
+    { "status", cmd_status, "[--json] [--key-file F] DIR", "Say what DIR holds and how it is",
+      "Counts, sizes and the tree head of the log. Asks a running serve, else opens the\n"
+      "vault itself.\n\n" SECRET_HELP },
+    { "verify", cmd_verify, "[--key-file F] DIR", "Check every byte of the vault; change nothing",
+      "Names every damaged record, or file and offset where bits belong to none. Exits 0\n"
+      "where nothing is damaged, else 1.\n\n" SECRET_HELP },
+    { "rebuild", cmd_rebuild, "[--key-file F] DIR", "Make the index again from the log",
+      "Throws the views away and folds them again. Exits 1 while a serve has DIR.\n\n" SECRET_HELP },
+    { "list", cmd_list, "[--json] [--key-file F] DIR", "List the objects and messages, one a line",
+      "With --json one object a line: position, kind, state, study_uid, series_uid,\n"
+      "sop_uid, transfer_syntax, patient_id, issuer, patient_name, received, and more.\n\n" SECRET_HELP },
+    { "export", cmd_export, "(--study UID | --object POSITION | --message POSITION) [--key-file F] DIR OUT",
+      "Give back what was received, byte for byte",
+      "  --study UID        every served object of the study: Part 10 files in OUT\n"
+      "  --object POSITION  one stored version: the Part 10 file OUT\n"
+      "  --message POSITION one HL7 message, as it came: the file OUT\n"
+      "Existing files are not overwritten.\n\n" SECRET_HELP },
     { "send", cmd_send, "[--aet A] [--aec B] FILE… HOST:PORT", "Send DICOM files to an application entity",
       "Each file goes in its own transfer syntax, its data set unchanged. A line for each\n"
       "says what became of it; exit code 0 where all were kept, 1 where some were not.\n\n"

@@ -1,0 +1,163 @@
+/* fanal status, verify, rebuild. docs/cli.md is the specification. */
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cmd/json_row.h"
+#include "cmd/local.h"
+#include "cmd/options.h"
+#include "cmd/roles.h"
+#include "cmd/secret.h"
+#include "vault/vault.h"
+
+static const struct log quiet = { .fd = -1, .clock = &clock_system };
+
+static bool print_status(void *context, struct span row)
+{
+    const struct options *o = context;
+    struct fields_reader r = fields_over(row);
+    struct field_value v;
+
+    if (o->json) {
+        print_json_row(stdout, row, NULL, 0);
+        return true;
+    }
+    while (fields_next(&r, &v)) {
+        if (field_name(v.field) == NULL)
+            continue;
+        (void)printf("%-20s ", field_name(v.field));
+        if (field_type_of(v.field) == FIELD_TYPE_UINT)
+            (void)printf("%" PRIu64, field_uint(v.value));
+        else
+            print_plain(stdout, v.value);
+        (void)putchar('\n');
+    }
+    return true;
+}
+
+int cmd_status(int argc, char **argv)
+{
+    struct options o;
+    struct local l;
+    struct error err = { 0 };
+    struct writer request = writer_new(256);
+    bool ok;
+
+    if (!options_parse(argc, argv, 1, OPTION_JSON, &o))
+        return 2;
+    field_put_str(&request, FIELD_QUERY, "status");
+    ok = local_open(&l, o.arguments[0], o.key_file, &err)
+         && session_find(l.session, writer_span(&request), print_status, &o, &err);
+    local_close(&l);
+    writer_done(&request);
+    return ok ? 0 : command_failed("status", &err);
+}
+
+/* ---- verify ---- */
+
+static void count_finding(void *context, const char *finding)
+{
+    (void)context;
+    (void)puts(finding);
+}
+
+static bool print_finding(void *context, struct span row)
+{
+    uint64_t *count = context;
+
+    ++*count;
+    print_plain(stdout, fields_text(row, FIELD_DETAIL));
+    (void)putchar('\n');
+    return true;
+}
+
+static bool verify_served(int fd, uint64_t *findings, struct error *err)
+{
+    struct session *s = session_attach(fd, err);
+    struct writer request = writer_new(256);
+    bool ok;
+
+    field_put_str(&request, FIELD_QUERY, "verify");
+    ok = s != NULL && session_find(s, writer_span(&request), print_finding, findings, err);
+    writer_done(&request);
+    session_free(s);
+    return ok;
+}
+
+static bool with_secret(const char *dir, const char *key_file, struct vault_options *options, struct writer *secret,
+                        struct error *err)
+{
+    if (sodium_init() < 0 || !secret_read(key_file, secret, err) || !local_become_owner(dir, err))
+        return false;
+    *options = (struct vault_options){
+        .store = { .clock = &clock_system, .log = &quiet, .secret = writer_span(secret) },
+        .timezone = "UTC",
+    };
+    return true;
+}
+
+static bool verify_alone(const char *dir, const char *key_file, uint64_t *findings, struct error *err)
+{
+    struct writer secret = writer_new(SECRET_BYTES_MAX);
+    struct vault_options options;
+    struct store *store = NULL;
+    bool ok = with_secret(dir, key_file, &options, &secret, err);
+
+    options.store.read_only = true;
+    if (ok)
+        store = store_open(dir, &options.store, err);
+    ok = store != NULL && store_verify(store, count_finding, NULL, findings, err);
+    if (store != NULL)
+        store_close(store);
+    secret_wipe(&secret);
+    return ok;
+}
+
+int cmd_verify(int argc, char **argv)
+{
+    struct options o;
+    struct error err = { 0 };
+    uint64_t findings = 0;
+    bool ok;
+    int fd;
+
+    if (!options_parse(argc, argv, 1, 0, &o))
+        return 2;
+    fd = local_connect(o.arguments[0], &err);
+    ok = fd >= 0 ? verify_served(fd, &findings, &err) : verify_alone(o.arguments[0], o.key_file, &findings, &err);
+    if (!ok && err.code == ERR_DAMAGED) { /* too damaged to be opened is a finding, too */
+        (void)puts(err.text);
+        return 1;
+    }
+    if (!ok)
+        return command_failed("verify", &err);
+    if (findings == 0)
+        (void)puts("nothing is damaged");
+    return findings == 0 ? 0 : 1;
+}
+
+/* ---- rebuild ---- */
+
+int cmd_rebuild(int argc, char **argv)
+{
+    struct options o;
+    struct error err = { 0 };
+    struct vault_options options;
+    struct writer secret = writer_new(SECRET_BYTES_MAX);
+    int fd;
+    bool ok;
+
+    if (!options_parse(argc, argv, 1, 0, &o))
+        return 2;
+    fd = local_connect(o.arguments[0], &err);
+    if (fd >= 0) {
+        (void)close(fd);
+        (void)error_set(&err, ERR_BUSY, "fanal serve has %s: stop it first", o.arguments[0]);
+        return command_failed("rebuild", &err);
+    }
+    ok = with_secret(o.arguments[0], o.key_file, &options, &secret, &err)
+         && vault_rebuild(o.arguments[0], &options, &err);
+    secret_wipe(&secret);
+    return ok ? 0 : command_failed("rebuild", &err);
+}
