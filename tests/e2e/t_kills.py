@@ -1,0 +1,254 @@
+#!/usr/bin/python3
+"""kill -9 at random moments while 4 associations and 2 HL7 connections send; then everything acknowledged is there.
+
+Each process in turn and all at once. FANAL_TORTURE=full runs 200 moments, otherwise a sample. The seed is printed.
+With `power` as its argument the power is cut instead: the data directory lies on ext4 over a loop image; the image is
+copied at the moment of the last answer (what reached the disk, nothing else), the copy is mounted and served.
+"""
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import dimse
+import fanal as f
+
+FULL = os.environ.get("FANAL_TORTURE") == "full"
+
+
+class Load:
+    """Senders that note what was acknowledged, until the server is gone or stop() is called."""
+
+    def __init__(self, server, run):
+        self.server, self.run = server, run
+        self.objects, self.messages = {}, {}
+        self.lock = threading.Lock()
+        self.stopping = False
+        self.threads = [threading.Thread(target=self.dicom, args=(n,), daemon=True) for n in range(4)]
+        self.threads += [threading.Thread(target=self.hl7, args=(n,), daemon=True) for n in range(2)]
+        for t in self.threads:
+            t.start()
+
+    def dicom(self, n):
+        random_ = random.Random(f"{self.run}-{n}")
+        i = 0
+        while not self.stopping:
+            try:
+                a = dimse.Association(self.server.dicom, [(1, dimse.CT_STORAGE, [dimse.EXPLICIT_LE])], timeout=5)
+                while not self.stopping:
+                    i += 1
+                    uid = f"2.25.{self.run}.{n}.{i}"
+                    side = random_.choice((16, 64, 300, 1100 if i % 7 == 0 else 16))
+                    body = dimse.ct_data_set(uid, study=f"2.25.{self.run}.{n}", series=f"2.25.{self.run}.{n}.0",
+                                             patient_id=f"P{self.run}{n}", rows=side, columns=side, instance=i,
+                                             pixels=random_.randbytes(side * side * 2))
+                    if a.store(1, dimse.CT_STORAGE, uid, body) == 0:
+                        with self.lock:
+                            self.objects[uid] = body
+            except (OSError, EOFError, RuntimeError):
+                time.sleep(0.01)
+
+    def hl7(self, n):
+        i = 0
+        while not self.stopping:
+            try:
+                import socket
+                with socket.create_connection(("127.0.0.1", self.server.hl7), 5) as s:
+                    while not self.stopping:
+                        i += 1
+                        control = f"M{self.run}-{n}-{i}"
+                        message = (f"MSH|^~\\&|LIS|LAB|FANAL|ED|20260101120000||ORU^R01^ORU_R01|{control}|P|2.5\r"
+                                   f"PID|1||P{self.run}{n}^^^HOSPITAL||DOE^JANE||19700101|F\r"
+                                   f"OBR|1||F{control}|GLU^Glucose^L|||20260101115500\r"
+                                   f"OBX|1|NM|GLU^Glucose^L||{i}|mmol/L|3.9-6.1||||F\r").encode()
+                        answer = f.mllp_exchange(s, message, 5)
+                        if answer is None:
+                            break
+                        if b"MSA|AA|" + control.encode() in answer:
+                            with self.lock:
+                                self.messages[control] = message
+            except OSError:
+                time.sleep(0.01)
+
+    def acknowledged(self):
+        with self.lock:
+            return dict(self.objects), dict(self.messages)
+
+    def stop(self):
+        self.stopping = True
+        for t in self.threads:
+            t.join(10)
+
+
+def missing(server, objects, messages):
+    """Names of acknowledged things that are not there byte for byte."""
+    lost = []
+    records = server.list()
+    by_uid = {}
+    for r in records:
+        if r["kind"] == "dicom" and r["state"] == "stored":
+            by_uid[r["sop_uid"]] = r["position"]
+    by_control = {r.get("control_id"): r["position"] for r in records if r["kind"] == "hl7"}
+    studies = {uid.rsplit(".", 1)[0] for uid in objects}
+    exported = {}
+    for study in studies:
+        out = os.path.join(server.base, "out")
+        shutil.rmtree(out, ignore_errors=True)
+        done = server.run("export", server.dir, "--study", study, out)
+        if done.returncode != 0:
+            lost.append(f"study {study}: {done.stderr.strip()}")
+            continue
+        for name in os.listdir(out):
+            with open(os.path.join(out, name), "rb") as file:
+                exported[int(name.split(".")[0])] = f.part10_data_set(file.read())[1]
+    for uid, body in objects.items():
+        if exported.get(by_uid.get(uid)) != body:
+            lost.append(uid)
+    sample = list(messages.items())
+    random.shuffle(sample)
+    for control, message in sample[:60]:
+        if control not in by_control or server.export_message(by_control[control]) != message:
+            lost.append(control)
+    lost += [c for c in messages if c not in by_control]
+    return lost
+
+
+def kill_some(server, victim):
+    """One process by its role (each in turn), or all."""
+    import signal
+    if victim == "all":
+        server.kill()
+        return True
+    for pid, role in server.roles().items():
+        if role == victim:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            return True
+    return False
+
+
+def kills(tap):
+    seed = int(os.environ.get("FANAL_SEED") or random.randrange(1 << 30))
+    tap.note(f"FANAL_SEED={seed}")
+    random_ = random.Random(seed)
+    rounds = 200 if FULL else 14
+    victims = ["all", "vault", "dicom", "hl7", "all", "web", "lens"]
+    objects, messages, slowest = {}, {}, 0.0
+    with f.Fanal() as server:
+        server.start()
+        for n in range(rounds):
+            victim = victims[n % len(victims)]
+            load = Load(server, n + 1)
+            time.sleep(random_.uniform(0.05, 0.8))
+            found = kill_some(server, victim)
+            if victim == "all":
+                load.stop()
+                slowest = max(slowest, server.start())
+            else:
+                died = time.monotonic()
+                back = f.wait_for(lambda: server.echo(timeout=1), 10)
+                slowest = max(slowest, time.monotonic() - died)
+                tap.ok(found and back and server.process.poll() is None, f"round {n}: {victim} was killed and Fanal goes on")
+                time.sleep(random_.uniform(0.0, 0.3))
+                load.stop()
+            more = load.acknowledged()
+            objects.update(more[0])
+            messages.update(more[1])
+            if n % 7 == 6 or n == rounds - 1:
+                lost = missing(server, objects, messages)
+                tap.ok(not lost, f"round {n}: {len(objects)} objects and {len(messages)} messages acknowledged, all there",
+                       lost[:20])
+                objects, messages = {}, {}
+        tap.ok(slowest < 2.0, f"longest restart took {slowest:.2f} s")
+        done = server.run("verify", server.dir)
+        tap.ok(done.returncode == 0, "verify finds nothing", done.stdout + done.stderr)
+
+
+def sh(*argv):
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+class Image:
+    """ext4 over a loop device; cut() is what a power cut leaves."""
+
+    def __init__(self, base):
+        self.image, self.copy = os.path.join(base, "disk.img"), os.path.join(base, "cut.img")
+        self.mount, self.mount2 = os.path.join(base, "disk"), os.path.join(base, "cut")
+        os.makedirs(self.mount)
+        os.makedirs(self.mount2)
+
+    def up(self):
+        with open(self.image, "wb") as file:
+            file.truncate(1 << 30)
+        made = sh("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image)
+        return made.returncode == 0 and sh("mount", "-o", "loop", self.image, self.mount).returncode == 0
+
+    def cut(self):
+        """Copies what the block layer has now (reflink or sparse copy, within milliseconds of the call)."""
+        sh("cp", "--sparse=always", self.image, self.copy)
+
+    def remount(self):
+        return sh("mount", "-o", "loop", self.copy, self.mount2).returncode == 0
+
+    def down(self):
+        for m in (self.mount2, self.mount):
+            while os.path.ismount(m) and sh("umount", m).returncode == 0:
+                pass
+
+
+def power(tap):
+    rounds = 200 if FULL else 6
+    seed = int(os.environ.get("FANAL_SEED") or random.randrange(1 << 30))
+    tap.note(f"FANAL_SEED={seed}")
+    random_ = random.Random(seed)
+    for n in range(rounds):
+        import tempfile
+        base = tempfile.mkdtemp(prefix="fanal-power-")
+        os.chmod(base, 0o755)
+        image = Image(base)
+        try:
+            if not image.up():
+                tap.skip("power cuts", "no loop device or no permission to mount")
+                return
+            with f.Fanal(directory=os.path.join(image.mount, "data")) as server:
+                server.start()
+                load = Load(server, n + 1)
+                time.sleep(random_.uniform(0.1, 1.2))
+                objects, messages = load.acknowledged()  # acknowledged before the copy begins
+                server.pause()  # the copy takes a moment: nothing may be written into the middle of it
+                image.cut()
+                server.kill()
+                load.stop()
+                if not tap.ok(image.remount(), f"round {n}: the file system of the cut disk mounts"):
+                    continue
+                server.dir = os.path.join(image.mount2, "data")
+                took = server.start()
+                lost = missing(server, objects, messages)
+                tap.ok(not lost, f"round {n}: {len(objects)} objects and {len(messages)} messages acknowledged before the cut, "
+                       f"all there after {took:.2f} s", lost[:20])
+                done = server.run("verify", server.dir)
+                tap.ok(done.returncode == 0, f"round {n}: verify finds nothing", done.stdout + done.stderr)
+                server.kill()
+        finally:
+            image.down()
+            shutil.rmtree(base, ignore_errors=True)
+
+
+def main():
+    tap = f.Tap()
+    if len(sys.argv) > 1 and sys.argv[1] == "power":
+        if os.geteuid() != 0 or not f.need(tap, "mkfs.ext4", "mount"):
+            tap.skip("power cuts", "needs root")
+            tap.done()
+        power(tap)
+    else:
+        kills(tap)
+    tap.done()
+
+
+main()
