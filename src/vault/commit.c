@@ -331,6 +331,7 @@ static void commit_one(struct store *s, struct batch *b)
     (void)pthread_mutex_lock(&s->lock);
     if (outcome == OUTCOME_DONE) {
         s->root = m.root;
+        s->told = s->end;
         atomic_store(&s->newest_rule, m.newest_rule);
         atomic_store(&s->size, m.size);
     } else {

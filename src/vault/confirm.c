@@ -158,11 +158,11 @@ static bool replace_all(struct store *s, struct error *err)
     encode(s, &w);
     ok = writer_ok(&w, err, "confirm file");
     for (int i = 0; ok && i < COPIES; i++)
-        ok = disk_replace(&s->disk, ".", copy_names[i], writer_span(&w), err);
+        ok = disk_replace(&s->disk, copy_names[i], writer_span(&w), err);
     if (ok) {
         writer_reset(&w);
         ok = checkpoint_note(s, &s->commit_seal, s->end.marker.size, &s->end.marker.root, &w, err)
-            && disk_replace(&s->disk, ".", "checkpoint", writer_span(&w), err);
+            && disk_replace(&s->disk, "checkpoint", writer_span(&w), err);
     }
     writer_done(&w);
     return ok;

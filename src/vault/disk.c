@@ -233,18 +233,17 @@ bool disk_exists(const struct disk *d, const char *name)
     return stat(path, &st) == 0;
 }
 
-bool disk_replace(const struct disk *d, const char *dir, const char *name, struct span bytes, struct error *err)
+bool disk_replace(const struct disk *d, const char *name, struct span bytes, struct error *err)
 {
-    char fresh[256], final[256];
+    char fresh[128];
     bool ok;
     int fd;
 
-    (void)snprintf(final, sizeof final, "%s/%s", dir, name);
-    (void)snprintf(fresh, sizeof fresh, "%s/%s.new", dir, name);
+    (void)snprintf(fresh, sizeof fresh, "%.100s.new", name);
     fd = disk_open(d, fresh, O_WRONLY | O_CREAT | O_TRUNC, err);
     if (fd < 0)
         return false;
     ok = disk_write_at(d, fd, bytes, 0, err) && disk_sync(d, fd, err);
     disk_close(d, &fd);
-    return (ok && disk_rename(d, fresh, final, err) && disk_sync_dir(d, dir, err)) || error_within(err, "%s", final);
+    return (ok && disk_rename(d, fresh, name, err) && disk_sync_dir(d, ".", err)) || error_within(err, "%s", name);
 }

@@ -56,7 +56,7 @@ bool disk_make_dir(const struct disk *d, const char *name, struct error *err);
 bool disk_free_bytes(const struct disk *d, uint64_t *out, struct error *err);
 bool disk_exists(const struct disk *d, const char *name);
 
-/* The file `name` in `dir` holds exactly bytes, or, until all of it is durable, what it held before. */
-bool disk_replace(const struct disk *d, const char *dir, const char *name, struct span bytes, struct error *err);
+/* The file `name` of the root holds exactly bytes, or, until all of it is durable, what it held before. */
+bool disk_replace(const struct disk *d, const char *name, struct span bytes, struct error *err);
 
 #endif

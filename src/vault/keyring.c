@@ -92,7 +92,7 @@ bool keyring_create(const struct disk *d, const struct seal_suite *suite, struct
             ok = writer_ok(&file, err, "keyring");
         }
         for (int i = 0; ok && i < COPIES; i++)
-            ok = disk_replace(d, ".", copy_names[i], writer_span(&file), err);
+            ok = disk_replace(d, copy_names[i], writer_span(&file), err);
         seal_done(&s);
     }
     free(slots);
@@ -180,8 +180,6 @@ static void report_slot(keyring_finding *report, void *context, enum slot_verdic
     static const struct {
         const char *where, *what;
     } words[] = {
-        [SLOT_HEAL] = { "keyring", "differs between the copies" },
-        [SLOT_MAKE] = { "keyring", "is empty in both copies" },
         [SLOT_DAMAGED_0] = { "keyring.0", "is damaged" },
         [SLOT_DAMAGED_1] = { "keyring.1", "is damaged" },
         [SLOT_LOST] = { "keyring", "is damaged in both copies, what it opens is lost" },
@@ -219,7 +217,7 @@ static bool slot_load(struct keyring *k, uint32_t number, const uint8_t *best, s
     return true;
 }
 
-/* Walks both copies. visit is NULL for a check: then nothing is healed and everything unequal is reported. */
+/* Walks both copies: takes them into memory (load), completes what a cut left unfinished (heal), reports damage. */
 static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *report, void *context, struct error *err)
 {
     uint8_t *a = malloc((size_t)SLOTS_READ * KEYRING_SLOT_BYTES);
@@ -241,7 +239,7 @@ static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *repor
 
             if ((v == SLOT_HEAL || v == SLOT_MAKE) && heal)
                 ok = slot_heal(k, first + i, best, err);
-            else if (v >= SLOT_DAMAGED_0 || (v != SLOT_SAME && !load))
+            else if (v >= SLOT_DAMAGED_0) /* a cut leaves no such slot */
                 report_slot(report, context, v, first + i);
             ok = ok && (!load || slot_load(k, first + i, best, err));
         }

@@ -23,7 +23,9 @@ bool ledger_open(struct ledger *l, const struct disk *d, bool read_only, struct 
     *l = (struct ledger){ .disk = d, .index_fd = -1 };
     (void)pthread_mutex_init(&l->lock, NULL);
     l->index_fd = disk_open(d, INDEX_NAME, read_only ? O_RDONLY : O_RDWR | O_CREAT, err);
-    return l->index_fd >= 0 || read_only;
+    if (read_only)
+        return true;
+    return l->index_fd >= 0 && disk_sync_dir(d, "ledger", err);
 }
 
 void ledger_close(struct ledger *l)
@@ -227,6 +229,16 @@ address ledger_address(struct ledger *l, uint64_t position)
     if (l->index_fd < 0 || !file_read_at(l->index_fd, bytes, sizeof bytes, position * 8, NULL))
         return 0;
     return read_u64le(&r);
+}
+
+uint64_t ledger_indexed(struct ledger *l)
+{
+    uint64_t indexed;
+
+    (void)pthread_mutex_lock(&l->lock);
+    indexed = l->indexed;
+    (void)pthread_mutex_unlock(&l->lock);
+    return indexed;
 }
 
 uint64_t ledger_size_of_index_file(const struct ledger *l)

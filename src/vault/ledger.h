@@ -55,6 +55,8 @@ bool ledger_load(struct ledger *l, struct reader *r, uint64_t size, struct error
 
 /* 0 where the index does not know. A wrong one is noticed by who reads the entry. */
 address ledger_address(struct ledger *l, uint64_t position);
+/* Positions that the index file holds. Any thread. */
+uint64_t ledger_indexed(struct ledger *l);
 uint64_t ledger_size_of_index_file(const struct ledger *l);
 
 #define TILE_NAME_MAX 96

@@ -160,6 +160,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
                       (unsigned long long)s->end.marker.size);
     add_up(s);
     s->root = s->end.marker.root;
+    s->told = s->end;
     atomic_store(&s->newest_rule, s->end.marker.newest_rule);
     atomic_store(&s->size, s->end.marker.size);
     s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -144,7 +144,8 @@ struct store {
     _Atomic uint64_t newest_rule; /* committed, + 1 */
     _Atomic uint64_t damaged, commits, syncs;
     _Atomic uint64_t log_bytes, body_bytes;
-    struct hash root; /* under lock */
+    struct hash root;    /* under lock */
+    struct log_end told; /* end as the owner was told; under lock */
     pthread_mutex_t segment_lock;
     int *segment_fds; /* for reading, by number; -1 until wanted; under segment_lock */
     size_t segment_fd_count;
