@@ -118,7 +118,9 @@ bool segment_create(struct store *s, uint32_t number, uint64_t first_position, c
     fd = disk_open(&s->disk, name, O_RDWR | O_CREAT | O_TRUNC, err);
     if (fd < 0)
         return false;
-    if (!disk_write_at(&s->disk, fd, span_of(bytes, sizeof bytes), 0, err) || !disk_sync_dir(&s->disk, "log", err)) {
+    /* The header is durable before any commit behind it, so recovery never meets a whole commit under a torn header. */
+    if (!disk_write_at(&s->disk, fd, span_of(bytes, sizeof bytes), 0, err) || !disk_sync(&s->disk, fd, err)
+        || !disk_sync_dir(&s->disk, "log", err)) {
         disk_close(&s->disk, &fd);
         (void)disk_unlink(&s->disk, name, NULL);
         return false;
@@ -150,7 +152,8 @@ static bool body_file_for(struct store *s, enum body_class c, const struct body_
     if (!fresh)
         return true;
     body_header_encode(c, want, keyring_vault_id(s->keyring), keyring_keys(s->keyring)->file, header);
-    return disk_write_at(&s->disk, out->fd, span_of(header, sizeof header), 0, err) && disk_sync_dir(&s->disk, body_class_dirs[c], err);
+    return disk_write_at(&s->disk, out->fd, span_of(header, sizeof header), 0, err) && sync_fd(s, out->fd, err)
+        && disk_sync_dir(&s->disk, body_class_dirs[c], err);
 }
 
 static bool write_bodies(struct store *s, struct batch *b, struct error *err)
@@ -202,20 +205,17 @@ static bool undo(struct store *s, uint32_t segment_before, struct error *err)
     for (size_t c = 0; c < BODY_CLASS_COUNT; c++) {
         const struct body_file *committed = &s->end.marker.in_use[c];
         struct open_file *out = &s->body_out[c];
-        bool ok = true;
 
-        if (out->fd >= 0 && out->number == committed->number) {
-            ok = disk_truncate(&s->disk, out->fd, committed->length, err);
-        } else if (out->fd >= 0) {
+        if (out->fd >= 0 && out->number != committed->number) /* the batch went on to a new file: it is begun again */
             disk_close(&s->disk, &out->fd);
-            if (committed->number != 0) { /* the batch may have passed from the committed file to the next */
-                body_name((enum body_class)(c + 1), committed, name);
-                out->fd = disk_open(&s->disk, name, O_RDWR, err);
-                out->number = committed->number;
-                ok = out->fd >= 0 && disk_truncate(&s->disk, out->fd, committed->length, err);
-            }
+        if (out->fd < 0 && committed->number != 0) {
+            body_name((enum body_class)(c + 1), committed, name);
+            out->fd = disk_open(&s->disk, name, O_RDWR, err);
+            out->number = committed->number;
+            if (out->fd < 0)
+                return false;
         }
-        if (!ok)
+        if (out->fd >= 0 && !disk_truncate(&s->disk, out->fd, committed->length, err))
             return false;
     }
     return true;

@@ -251,6 +251,33 @@ static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *repor
     return ok;
 }
 
+/* Opens both copies; one that is gone is made again from the other (read only: done without). */
+static bool open_copies(struct keyring *k, bool read_only, keyring_finding *report, void *context, struct error *err)
+{
+    for (int i = 0; i < COPIES; i++) {
+        struct writer whole = writer_new((size_t)1 << 31);
+        struct error why = { 0 };
+        char path[DISK_PATH_MAX];
+        bool ok;
+
+        k->fd[i] = disk_open(k->disk, copy_names[i], read_only ? O_RDONLY : O_RDWR, &why);
+        if (k->fd[i] >= 0)
+            continue;
+        if (why.code != ERR_NOT_FOUND)
+            return error_set(err, why.code, "%s", why.text);
+        if (read_only)
+            continue;
+        disk_path(k->disk, copy_names[1 - i], path);
+        ok = file_slurp(path, &whole, err) && disk_replace(k->disk, copy_names[i], writer_span(&whole), err);
+        writer_done(&whole);
+        k->fd[i] = ok ? disk_open(k->disk, copy_names[i], O_RDWR, err) : -1;
+        if (k->fd[i] < 0)
+            return false;
+        report(context, i == 0 ? "keyring.0 was missing and is made again" : "keyring.1 was missing and is made again");
+    }
+    return k->fd[0] >= 0 || k->fd[1] >= 0 || error_set(err, ERR_NOT_FOUND, "no keyring");
+}
+
 struct keyring *keyring_open(const struct disk *d, const struct seal_suite *suite, struct span secret, bool read_only,
                              keyring_finding *report, void *context, struct error *err)
 {
@@ -269,10 +296,8 @@ struct keyring *keyring_open(const struct disk *d, const struct seal_suite *suit
         return NULL;
     }
     memset(k->secrets, 0, sizeof *k->secrets);
-    for (int i = 0; i < COPIES; i++)
-        k->fd[i] = disk_open(d, copy_names[i], read_only ? O_RDONLY : O_RDWR, err);
-    if ((k->fd[0] < 0 && k->fd[1] < 0) || !seal_init(&k->seal, suite, err) || !unseal(k, secret, report, context, err)
-        || !walk(k, true, !read_only && k->fd[0] >= 0 && k->fd[1] >= 0, report, context, err)) {
+    if (!open_copies(k, read_only, report, context, err) || !seal_init(&k->seal, suite, err) || !unseal(k, secret, report, context, err)
+        || !walk(k, true, !read_only, report, context, err)) {
         keyring_close(k);
         return NULL;
     }
