@@ -31,7 +31,8 @@ static bool cursor_load(struct cursor *c, struct error *err)
         return false;
     c->window_at = c->at;
     c->window_len = bytes.len < WINDOW_BYTES ? bytes.len : WINDOW_BYTES;
-    memcpy(c->window, bytes.ptr, c->window_len);
+    if (c->window_len > 0)
+        memcpy(c->window, bytes.ptr, c->window_len);
     return true;
 }
 

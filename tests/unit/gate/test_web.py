@@ -398,6 +398,7 @@ def the_log_names_routes_never_what_was_asked(gate):
     with open(gate.folder + "/log", encoding="utf-8") as f:
         log = f.read()
     assert "web.request" in log and "route=/api/patients/*" in log and "status=200" in log
+    assert "runtime error" not in log and "Sanitizer" not in log, log[-2000:]
     for secret in ("k1", "Dupont", "secret", "1980", COOKIE[14:]):
         assert secret not in log.replace("ms=", ""), secret
 
