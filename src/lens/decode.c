@@ -13,15 +13,14 @@ static const struct {
     const char *uid;
     enum coding coding;
 } syntaxes[] = {
-    { "1.2.840.10008.1.2", CODING_NATIVE },        /* implicit little endian */
-    { "1.2.840.10008.1.2.1", CODING_NATIVE },      /* explicit little endian */
-    { "1.2.840.10008.1.2.1.99", CODING_NATIVE },   /* deflated; whoever asks has inflated it */
-    { "1.2.840.10008.1.2.2", CODING_NATIVE },      /* explicit big endian */
-    { "1.2.840.10008.1.2.5", CODING_RLE },
-    { "1.2.840.10008.1.2.4.50", CODING_JPEG },     /* process 1 */
-    { "1.2.840.10008.1.2.4.51", CODING_JPEG },     /* processes 2 and 4: 8 bits drawn, 12 refused by name */
-    { "1.2.840.10008.1.2.4.57", CODING_JPEG },     /* process 14 */
-    { "1.2.840.10008.1.2.4.70", CODING_JPEG },     /* process 14, selection value 1 */
+    { "1.2.840.10008.1.2", CODING_NATIVE },      /* implicit little endian */
+    { "1.2.840.10008.1.2.1", CODING_NATIVE },    /* explicit little endian */
+    { "1.2.840.10008.1.2.1.99", CODING_NATIVE }, /* deflated; whoever asks has inflated it */
+    { "1.2.840.10008.1.2.2", CODING_NATIVE },    /* explicit big endian */
+    { "1.2.840.10008.1.2.5", CODING_RLE },       { "1.2.840.10008.1.2.4.50", CODING_JPEG }, /* process 1 */
+    { "1.2.840.10008.1.2.4.51", CODING_JPEG }, /* processes 2 and 4: 8 bits drawn, 12 refused by name */
+    { "1.2.840.10008.1.2.4.57", CODING_JPEG }, /* process 14 */
+    { "1.2.840.10008.1.2.4.70", CODING_JPEG }, /* process 14, selection value 1 */
 };
 
 static bool coding_of(struct span uid, enum coding *out)
@@ -45,12 +44,9 @@ static const struct {
     const char *term;
     enum photometric photometric;
 } photometrics[] = {
-    { "MONOCHROME1", PHOTOMETRIC_MONOCHROME1 },
-    { "MONOCHROME2", PHOTOMETRIC_MONOCHROME2 },
-    { "PALETTE COLOR", PHOTOMETRIC_PALETTE_COLOR },
-    { "RGB", PHOTOMETRIC_RGB },
-    { "YBR_FULL", PHOTOMETRIC_YBR_FULL },
-    { "YBR_FULL_422", PHOTOMETRIC_YBR_FULL_422 },
+    { "MONOCHROME1", PHOTOMETRIC_MONOCHROME1 },     { "MONOCHROME2", PHOTOMETRIC_MONOCHROME2 },
+    { "PALETTE COLOR", PHOTOMETRIC_PALETTE_COLOR }, { "RGB", PHOTOMETRIC_RGB },
+    { "YBR_FULL", PHOTOMETRIC_YBR_FULL },           { "YBR_FULL_422", PHOTOMETRIC_YBR_FULL_422 },
 };
 
 enum photometric photometric_of(struct span term)
@@ -149,9 +145,13 @@ static bool apply_palette(const struct frame_description *d, struct samples s, s
 bool lens_decode(const struct frame_description *d, struct span encoded, struct writer *out,
                  struct frame_result *result, struct error *err)
 {
-    struct frame_result r = { .rows = d->rows, .columns = d->columns, .samples_per_pixel = d->samples_per_pixel,
-                              .bits_allocated = (uint32_t)(frame_sample_bytes(d) * 8), .is_signed = d->is_signed,
-                              .photometric = d->photometric, .lossless = true };
+    struct frame_result r = { .rows = d->rows,
+                              .columns = d->columns,
+                              .samples_per_pixel = d->samples_per_pixel,
+                              .bits_allocated = (uint32_t)(frame_sample_bytes(d) * 8),
+                              .is_signed = d->is_signed,
+                              .photometric = d->photometric,
+                              .lossless = true };
     size_t begin = out->len;
     bool colour_done = false;
     enum coding coding;

@@ -42,9 +42,9 @@ struct frame_description {
     struct span transfer_syntax;
     uint32_t rows, columns, samples_per_pixel;
     uint32_t bits_allocated, bits_stored, high_bit;
-    bool is_signed;         /* Pixel Representation 1 */
-    bool planar;            /* Planar Configuration 1: RRR… GGG… BBB… */
-    bool big_endian;        /* of native words */
+    bool is_signed;  /* Pixel Representation 1 */
+    bool planar;     /* Planar Configuration 1: RRR… GGG… BBB… */
+    bool big_endian; /* of native words */
     enum photometric photometric;
     bool has_palette;
     struct palette_table palette[3];

@@ -10,7 +10,7 @@
 #include "lens/decode.h"
 
 #define NATIVE_LITTLE_ENDIAN SPAN_LIT("1.2.840.10008.1.2.1")
-#define OFFSET_TABLE_MAX ((size_t)256 * 1024) /* 65,536 frames; with more a fragment is taken for a frame */
+#define OFFSET_TABLE_MAX     ((size_t)256 * 1024) /* 65,536 frames; with more a fragment is taken for a frame */
 
 struct digest {
     struct canonical *canonical;

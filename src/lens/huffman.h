@@ -44,14 +44,14 @@ static inline bool bits_dry(const struct bits *b)
     return b->invented > b->count;
 }
 
-#define HUFFMAN_FAST_BITS 9
+#define HUFFMAN_FAST_BITS  9
 #define HUFFMAN_VALUES_MAX 256
 
 struct huffman {
     bool present;
     uint8_t values[HUFFMAN_VALUES_MAX];
-    int32_t last_code[17]; /* of that length; -1: none (§F.2.2.3 MAXCODE) */
-    int32_t first_value[17]; /* index of the first value of that length, less its code */
+    int32_t last_code[17];                 /* of that length; -1: none (§F.2.2.3 MAXCODE) */
+    int32_t first_value[17];               /* index of the first value of that length, less its code */
     uint16_t fast[1 << HUFFMAN_FAST_BITS]; /* length << 8 | value; 0: longer */
 };
 

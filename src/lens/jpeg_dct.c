@@ -5,11 +5,11 @@
  * in struct failure or with the caller. Messages of libjpeg go into the error's text, never to stderr.
  */
 #include <setjmp.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include <jpeglib.h>
 #include <jerror.h>
+#include <jpeglib.h>
 
 #include "lens/codec.h"
 #include "lens/jpeg_encode.h"
@@ -164,7 +164,8 @@ static void piece_end(j_compress_ptr c)
 bool jpeg_encode(const struct picture *p, struct writer *out, struct error *err)
 {
     struct failure failure;
-    struct destination to = { .manager = { .init_destination = piece_begin, .empty_output_buffer = piece_full,
+    struct destination to = { .manager = { .init_destination = piece_begin,
+                                           .empty_output_buffer = piece_full,
                                            .term_destination = piece_end },
                               .out = out };
     struct jpeg_compress_struct c = { .err = failure_init(&failure, err) };

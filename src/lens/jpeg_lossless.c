@@ -14,10 +14,10 @@
 #define COMPONENTS_MAX 4
 
 struct scan {
-    unsigned count;                    /* components */
+    unsigned count;                     /* components */
     unsigned component[COMPONENTS_MAX]; /* index in the frame */
     const struct huffman *table[COMPONENTS_MAX];
-    unsigned predictor;       /* §H.1.2.1, Table H.1: 1 … 7 */
+    unsigned predictor; /* §H.1.2.1, Table H.1: 1 … 7 */
     unsigned point_transform;
 };
 
@@ -255,8 +255,7 @@ static bool decode_segments(struct decoder *d, struct span encoded, struct error
             return false;
         else if (marker == JPEG_DRI && !read_restart_interval(d, segment, err))
             return false;
-        else if (marker == JPEG_SOS
-                 && (!read_scan_header(d, segment, &scan, err) || !decode_scan(d, &scan, &r, err)))
+        else if (marker == JPEG_SOS && (!read_scan_header(d, segment, &scan, err) || !decode_scan(d, &scan, &r, err)))
             return false;
     }
     return true;
@@ -277,8 +276,7 @@ static bool check_header(const struct jpeg_header *h, size_t sample_bytes, struc
     return true;
 }
 
-bool jpeg_lossless_decode(const struct frame_description *f, struct span encoded, struct samples out,
-                          struct error *err)
+bool jpeg_lossless_decode(const struct frame_description *f, struct span encoded, struct samples out, struct error *err)
 {
     struct jpeg_header h;
     struct decoder *d;

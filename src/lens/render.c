@@ -35,7 +35,8 @@ static enum voi_function voi_function_of(struct span term)
 bool rendering_read(struct span fields, struct rendering *out, struct error *err)
 {
     uint64_t width = fields_uint(fields, FIELD_WIDTH, 0), height = fields_uint(fields, FIELD_HEIGHT, 0);
-    struct rendering r = { .rescale_slope = 1, .voi_function = voi_function_of(fields_text(fields, FIELD_VOI_LUT_FUNCTION)) };
+    struct rendering r = { .rescale_slope = 1,
+                           .voi_function = voi_function_of(fields_text(fields, FIELD_VOI_LUT_FUNCTION)) };
 
     if (width == 0 || height == 0 || width > RENDERED_SIDE_MAX || height > RENDERED_SIDE_MAX)
         return error_set(err, ERR_LIMIT, "a picture is 1 to %d pixels wide and high", RENDERED_SIDE_MAX);
@@ -139,14 +140,16 @@ static uint8_t shade(const struct rendering *how, const struct frame_result *f, 
     return f->photometric == PHOTOMETRIC_MONOCHROME1 ? 255 - v : v;
 }
 
-static void draw(const struct rendering *how, const struct frame_result *f, struct span samples, const struct picture *p)
+static void draw(const struct rendering *how, const struct frame_result *f, struct span samples,
+                 const struct picture *p)
 {
     size_t at = 0;
 
     for (uint32_t y = 0; y < p->height; y++)
         for (uint32_t x = 0; x < p->width; x++) {
             const uint32_t box[4] = {
-                (uint32_t)((uint64_t)x * f->columns / p->width), (uint32_t)((uint64_t)y * f->rows / p->height),
+                (uint32_t)((uint64_t)x * f->columns / p->width),
+                (uint32_t)((uint64_t)y * f->rows / p->height),
                 (uint32_t)((uint64_t)(x + 1) * f->columns / p->width),
                 (uint32_t)((uint64_t)(y + 1) * f->rows / p->height),
             };

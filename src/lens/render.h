@@ -21,7 +21,8 @@ struct rendering {
     double padding;
 };
 
-/* From the fields of a DECODE; what is absent or no number is as if it were not sent. ERR_LIMIT past RENDERED_SIDE_MAX. */
+/* From the fields of a DECODE; what is absent or no number is as if it were not sent. ERR_LIMIT past RENDERED_SIDE_MAX.
+ */
 bool rendering_read(struct span fields, struct rendering *out, struct error *err);
 
 /*

@@ -70,7 +70,9 @@ bool rle_decode(const struct frame_description *d, struct span encoded, struct s
     for (unsigned i = 0; i < segments; i++) {
         size_t end = i + 1 < segments ? offsets[i + 1] : encoded.len;
         struct plane p = {
-            .out = out, .at = i / bytes * bytes + (bytes - 1 - i % bytes), .stride = count,
+            .out = out,
+            .at = i / bytes * bytes + (bytes - 1 - i % bytes),
+            .stride = count,
         };
 
         if (offsets[i] < RLE_HEADER_BYTES || end < offsets[i] || end > encoded.len)

@@ -18,7 +18,7 @@ struct conversation {
 struct lens {
     struct role role;
     struct conversation conversations[LENS_CONVERSATIONS_MAX];
-    uint8_t *buffer; /* of CHANNEL_MESSAGE_MAX; owned */
+    uint8_t *buffer;       /* of CHANNEL_MESSAGE_MAX; owned */
     struct digest *digest; /* owned */
 };
 
@@ -91,7 +91,8 @@ static void run(struct lens *lens)
 
         for (size_t i = 0; i < LENS_CONVERSATIONS_MAX; i++)
             fds[i + 1] = (struct pollfd){
-                .fd = lens->conversations[i].open ? lens->conversations[i].channel.fd : -1, .events = POLLIN,
+                .fd = lens->conversations[i].open ? lens->conversations[i].channel.fd : -1,
+                .events = POLLIN,
             };
         if (poll(fds, LENS_CONVERSATIONS_MAX + 1, -1) < 0)
             continue; /* EINTR */

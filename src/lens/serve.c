@@ -11,7 +11,7 @@
 
 /* An encoded frame is never much larger than its samples: RLE at worst doubles, a JPEG of noise adds some. */
 #define ENCODED_BYTES_MAX (2 * LENS_FRAME_BYTES_MAX)
-#define REPLY_BYTES_MAX ((size_t)4096)
+#define REPLY_BYTES_MAX   ((size_t)4096)
 
 /* setitimer(2), because alarm(2) is not among the calls that the sandbox leaves. 0: off. */
 static void set_timer(time_t seconds)
@@ -49,7 +49,8 @@ static bool copy_out(int fd, struct span bytes, struct error *err)
     if (!file_size(fd, &size, err))
         return false;
     if (bytes.len > size)
-        return error_set(err, ERR_LIMIT, "output of %llu bytes where %zu are needed", (unsigned long long)size, bytes.len);
+        return error_set(err, ERR_LIMIT, "output of %llu bytes where %zu are needed", (unsigned long long)size,
+                         bytes.len);
     to = mmap(NULL, bytes.len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (to == MAP_FAILED)
         return error_errno(err, "mmap of the output");
@@ -185,7 +186,8 @@ static bool digest_object(struct channel *c, struct message *m, uint8_t *buffer,
         return error_set(err, ERR_MALFORMED, "DIGEST without its buffer");
     fd = m->fds[0];
     m->fds[0] = -1;
-    if (!shared_buffer_map(fd, &shared, err) || !digest_begin(digest, fields_text(m->fields, FIELD_TRANSFER_SYNTAX), err)
+    if (!shared_buffer_map(fd, &shared, err)
+        || !digest_begin(digest, fields_text(m->fields, FIELD_TRANSFER_SYNTAX), err)
         || !digest_pieces(c, &shared, length, buffer, digest, broken, err))
         return false;
     set_timer(LENS_FRAME_S); /* the last frame is decoded when the end is known */

@@ -32,8 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct error err;
 
     for (unsigned c = 0; c < 3; c++)
-        d.palette[c] = (struct palette_table){ .entries = which + 1u, .first = flags - 20, .bits = 16,
-                                               .data = span_of(bytes, len) };
+        d.palette[c] = (struct palette_table){
+            .entries = which + 1u, .first = flags - 20, .bits = 16, .data = span_of(bytes, len)
+        };
     (void)lens_decode(&d, span_part(r.bytes, r.at, len), &out, &result, &err);
     writer_done(&out);
     return 0;

@@ -10,8 +10,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     uint8_t rows = read_u8(&r), columns = read_u8(&r), cells = read_u8(&r);
     uint32_t bits = cells & 1 ? 16 : 8;
     struct frame_description d = {
-        .transfer_syntax = SPAN_LIT("1.2.840.10008.1.2.5"), .rows = rows, .columns = columns,
-        .samples_per_pixel = cells & 2 ? 3 : 1, .bits_allocated = bits, .bits_stored = bits, .high_bit = bits - 1,
+        .transfer_syntax = SPAN_LIT("1.2.840.10008.1.2.5"),
+        .rows = rows,
+        .columns = columns,
+        .samples_per_pixel = cells & 2 ? 3 : 1,
+        .bits_allocated = bits,
+        .bits_stored = bits,
+        .high_bit = bits - 1,
         .photometric = cells & 2 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MONOCHROME2,
     };
     struct writer out = writer_new(FUZZ_FRAME_BYTES_MAX);

@@ -12,9 +12,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-#define SEEDS_MAX 256
+#define SEEDS_MAX      256
 #define SEED_BYTES_MAX ((size_t)1 << 20)
-#define CUT_BYTES_MAX 2048 /* up to this length every beginning is tried */
+#define CUT_BYTES_MAX  2048 /* up to this length every beginning is tried */
 
 static struct writer seeds[SEEDS_MAX];
 static size_t seed_count;

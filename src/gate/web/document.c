@@ -120,8 +120,8 @@ bool document_decode(struct document_decoder *d, struct span bytes, struct error
 
         if (c == d->document->escape && !plain)
             d->escaped = !d->escaped;
-        else if (c == '\r' || (c != d->document->escape
-                               && span_index(d->document->delimiters, c) < d->document->delimiters.len))
+        else if (c == '\r'
+                 || (c != d->document->escape && span_index(d->document->delimiters, c) < d->document->delimiters.len))
             d->ended = true;
         else if (!d->escaped && !decode_character(d, c, err))
             return false;

@@ -1,6 +1,6 @@
 /*
- * A document inside an HL7 message (OBX-5 of type ED: source ^ type ^ subtype ^ encoding ^ data, v2.5.1 §2.A.24), as the
- * file it is.
+ * A document inside an HL7 message (OBX-5 of type ED: source ^ type ^ subtype ^ encoding ^ data, v2.5.1 §2.A.24), as
+ * the file it is.
  */
 #ifndef FANAL_GATE_WEB_DOCUMENT_H
 #define FANAL_GATE_WEB_DOCUMENT_H
@@ -31,9 +31,9 @@ struct document_decoder {
     const struct document *document;
     struct writer *out;
     uint32_t bits;
-    unsigned count;  /* of bits */
-    bool escaped;    /* between two escape characters: \.br\ that a sender put into its Base64 */
-    bool ended;      /* a delimiter or the end of the segment was met */
+    unsigned count; /* of bits */
+    bool escaped;   /* between two escape characters: \.br\ that a sender put into its Base64 */
+    bool ended;     /* a delimiter or the end of the segment was met */
 };
 
 /* False with ERR_MALFORMED for a character that its encoding does not know, ERR_LIMIT past the writer's. */

@@ -3,7 +3,7 @@
 #include "gate/web/document.h"
 #include "gate/web/gate.h"
 
-#define HEAD_BYTES 8
+#define HEAD_BYTES   8
 #define BEFORE_BYTES 256 /* source, type, subtype and encoding of an ED, with room */
 
 static bool get(struct call *c, uint64_t position, uint64_t offset, size_t len, struct span *out, struct error *err)
@@ -14,8 +14,8 @@ static bool get(struct call *c, uint64_t position, uint64_t offset, size_t len, 
            && session_get(c->connection->session, position, offset, len, writer_span(&request), out, err);
 }
 
-static bool describe(struct call *c, uint64_t position, uint64_t offset, uint8_t head[HEAD_BYTES],
-                     struct document *out, struct error *err)
+static bool describe(struct call *c, uint64_t position, uint64_t offset, uint8_t head[HEAD_BYTES], struct document *out,
+                     struct error *err)
 {
     uint64_t from = offset > BEFORE_BYTES ? offset - BEFORE_BYTES : 0;
     struct span bytes;

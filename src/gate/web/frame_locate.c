@@ -4,8 +4,8 @@
 #include "base/reader.h"
 #include "record/field.h"
 
-#define ITEM_HEADER_BYTES 8
-#define TAG_ITEM 0xfffee000u
+#define ITEM_HEADER_BYTES         8
+#define TAG_ITEM                  0xfffee000u
 #define TAG_SEQUENCE_DELIMITATION 0xfffee0ddu
 
 /* Item headers are read through a window, so that small fragments cost one read for many. */

@@ -15,16 +15,21 @@
 #include "gate/web/gate.h"
 #include "gate/web/json_out.h"
 
-#define SAMPLES_BYTES_MAX ((uint64_t)512 * 1024 * 1024) /* as the lens's own bound */
-#define PICTURE_BYTES_MAX ((uint64_t)64 * 1024 * 1024)  /* 4096 × 4096 in JPEG, with room */
+#define SAMPLES_BYTES_MAX    ((uint64_t)512 * 1024 * 1024) /* as the lens's own bound */
+#define PICTURE_BYTES_MAX    ((uint64_t)64 * 1024 * 1024)  /* 4096 × 4096 in JPEG, with room */
 #define PICTURE_SIDE_DEFAULT 256
-#define PICTURE_SIDE_MAX 4096
+#define PICTURE_SIDE_MAX     4096
 
 /* What a lens needs of an instance (docs/channel.md, DECODE); big_endian is added on its own. */
 static const enum field described[] = {
-    FIELD_TRANSFER_SYNTAX, FIELD_ROWS, FIELD_COLUMNS, FIELD_SAMPLES_PER_PIXEL, FIELD_BITS_ALLOCATED, FIELD_BITS_STORED,
-    FIELD_HIGH_BIT, FIELD_PIXEL_REPRESENTATION, FIELD_PHOTOMETRIC, FIELD_PLANAR_CONFIGURATION, FIELD_PALETTE,
-    FIELD_WINDOW_CENTER, FIELD_WINDOW_WIDTH, FIELD_VOI_LUT_FUNCTION, FIELD_RESCALE_SLOPE, FIELD_RESCALE_INTERCEPT,
+    FIELD_TRANSFER_SYNTAX, FIELD_ROWS,
+    FIELD_COLUMNS,         FIELD_SAMPLES_PER_PIXEL,
+    FIELD_BITS_ALLOCATED,  FIELD_BITS_STORED,
+    FIELD_HIGH_BIT,        FIELD_PIXEL_REPRESENTATION,
+    FIELD_PHOTOMETRIC,     FIELD_PLANAR_CONFIGURATION,
+    FIELD_PALETTE,         FIELD_WINDOW_CENTER,
+    FIELD_WINDOW_WIDTH,    FIELD_VOI_LUT_FUNCTION,
+    FIELD_RESCALE_SLOPE,   FIELD_RESCALE_INTERCEPT,
     FIELD_PIXEL_PADDING,
 };
 
@@ -121,8 +126,8 @@ static bool copy_frame(struct object *o, const struct frame_place *place, struct
 }
 
 /*
- * In big endian, words are swapped; a value of bytes (OB) of 8-bit cells is not (PS3.5 §8.1.2, Annex D). The VR stands in
- * the element's header, eight bytes before the value.
+ * In big endian, words are swapped; a value of bytes (OB) of 8-bit cells is not (PS3.5 §8.1.2, Annex D). The VR stands
+ * in the element's header, eight bytes before the value.
  */
 static bool words_are_big_endian(struct object *o, struct span fields, bool *out, struct error *err)
 {

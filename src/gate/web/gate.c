@@ -1,6 +1,6 @@
 /* The gate's own conversation with the vault, and what connections share. See gate.h. */
-#include "base/cleanup.h"
 #include "gate/web/gate.h"
+#include "base/cleanup.h"
 
 #define VERSION "0.1.0"
 

@@ -15,9 +15,9 @@
 #include "gate/web/lens_pool.h"
 #include "gate/web/server.h"
 
-#define TOKEN_BYTES_MAX 64
-#define COOKIE_NAME "__Host-fanal"
-#define USER_SIZE 256
+#define TOKEN_BYTES_MAX   64
+#define COOKIE_NAME       "__Host-fanal"
+#define USER_SIZE         256
 #define REQUEST_BYTES_MAX ((size_t)64 * 1024) /* of a call on the vault */
 
 struct gate {
@@ -25,7 +25,7 @@ struct gate {
     const struct clock *clock; /* borrowed */
     const char *version;
     pthread_mutex_t lock;
-    struct channel vault;      /* the gate's own conversation; replaced when the vault is started again */
+    struct channel vault; /* the gate's own conversation; replaced when the vault is started again */
     bool vault_present;
     uint32_t next_id;
     struct lens_pool lenses;
@@ -75,7 +75,8 @@ typedef bool call_handler(struct call *c, struct error *err);
  */
 bool connection_admit(struct connection *c, struct span who, struct span *reply, struct error *err);
 
-/* Makes the request's cookie the connection's admitted token. ERR_REFUSED where there is none or it is worth nothing. */
+/* Makes the request's cookie the connection's admitted token. ERR_REFUSED where there is none or it is worth nothing.
+ */
 bool call_sign_in_by_cookie(struct call *c, struct error *err);
 
 /* Forgets session and token. */
@@ -101,13 +102,13 @@ bool number_of(struct span digits, uint64_t *out);
 
 /* ---- handlers, by file ---- */
 
-call_handler handle_start, handle_enrol, handle_sign_in, handle_sign_out;                /* sign_in.c */
+call_handler handle_start, handle_enrol, handle_sign_in, handle_sign_out; /* sign_in.c */
 call_handler handle_patients, handle_patient, handle_observations, handle_series, handle_instances, handle_instance,
-    handle_sources, handle_attention, handle_journal, handle_status;                     /* records.c */
-call_handler handle_frame, handle_rendered;                                              /* frames.c */
-call_handler handle_document;                                                            /* documents.c */
-call_handler handle_news;                                                                /* news.c */
-call_handler handle_page;                                                                /* page.c */
+    handle_sources, handle_attention, handle_journal, handle_status; /* records.c */
+call_handler handle_frame, handle_rendered;                          /* frames.c */
+call_handler handle_document;                                        /* documents.c */
+call_handler handle_news;                                            /* news.c */
+call_handler handle_page;                                            /* page.c */
 
 /* Finds the route, checks what it asks for, runs it, logs it (routes.c). */
 void gate_answer(void *gate, void *connection, const struct http_request *r, struct http_answer *a);

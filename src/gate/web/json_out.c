@@ -31,8 +31,11 @@ void json_end(struct json *j, char bracket)
 static size_t character_length(struct span s)
 {
     uint8_t lead = s.ptr[0], low = 0x80, high = 0xbf;
-    size_t len = lead < 0x80 ? 1 : lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3
-                 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+    size_t len = lead < 0x80                    ? 1
+                 : lead >= 0xc2 && lead <= 0xdf ? 2
+                 : lead >= 0xe0 && lead <= 0xef ? 3
+                 : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                : 0;
 
     if (len == 0 || len > s.len)
         return 0;

@@ -29,8 +29,8 @@ void json_bool(struct json *j, bool value);
 
 /*
  * The members of a field list, without brackets: UINT a number, TEXT a string, GROUP an object. `repeated` (ends with
- * FIELD_NONE, may be NULL) become arrays, empty where there is none; of any other field the first counts. BYTES and palettes are not for the
- * page and left out. A list that is broken ends at its break.
+ * FIELD_NONE, may be NULL) become arrays, empty where there is none; of any other field the first counts. BYTES and
+ * palettes are not for the page and left out. A list that is broken ends at its break.
  */
 void json_fields(struct json *j, struct span list, const enum field *repeated);
 

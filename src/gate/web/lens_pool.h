@@ -10,9 +10,9 @@
 
 #include "channel/channel.h"
 
-#define LENSES_MAX 8
-#define LENS_WAIT_MS 10000  /* for a free one: a page asks for six thumbnails at a time */
-#define LENS_ANSWER_MS 6000 /* a second more than a lens gives itself */
+#define LENSES_MAX     8
+#define LENS_WAIT_MS   10000 /* for a free one: a page asks for six thumbnails at a time */
+#define LENS_ANSWER_MS 6000  /* a second more than a lens gives itself */
 
 struct lens_slot {
     bool present, busy, replaced; /* replaced: `fresh` is to be used once the busy one is given back */

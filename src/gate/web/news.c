@@ -7,9 +7,9 @@
 #include "gate/web/gate.h"
 #include "gate/web/json_out.h"
 
-#define NEWS_STEP_MS 1000     /* how soon a stop of the gate is noticed */
-#define NEWS_COMMENT_STEPS 15 /* docs/web-api.md: a comment line every 15 s */
-#define NEWS_BYTES_MAX ((size_t)64 * 1024)
+#define NEWS_STEP_MS       1000 /* how soon a stop of the gate is noticed */
+#define NEWS_COMMENT_STEPS 15   /* docs/web-api.md: a comment line every 15 s */
+#define NEWS_BYTES_MAX     ((size_t)64 * 1024)
 
 struct news {
     struct connection *connection;

@@ -3,10 +3,10 @@
 #include "gate/web/gate.h"
 #include "gate/web/json_out.h"
 
-#define PATIENTS_LIMIT 100
+#define PATIENTS_LIMIT     100
 #define OBSERVATIONS_LIMIT 500
-#define INSTANCES_LIMIT 1000
-#define RECORDS_LIMIT 200
+#define INSTANCES_LIMIT    1000
+#define RECORDS_LIMIT      200
 
 /* Fields that docs/channel.md marks as repeated (*) or names as groups, query by query. */
 static const enum field of_patient[] = { FIELD_DISCREPANCY, FIELD_NONE };

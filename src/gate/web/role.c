@@ -13,8 +13,8 @@
 struct web {
     struct role role;
     struct gate gate;
-    struct writer own;              /* the row of tls-key */
-    char *key, *certificate;        /* PEM; owned */
+    struct writer own;       /* the row of tls-key */
+    char *key, *certificate; /* PEM; owned */
     struct http_server *servers[CHANNEL_FDS_MAX];
     size_t server_count;
 };
@@ -48,7 +48,9 @@ static void refuse(void *context, unsigned status, struct http_answer *a)
     log_info(g->log, "web.request", f_str("route", "refused"), f_uint("status", status), f_uint("ms", 0));
 }
 
-static const struct http_handler handler = { .opened = opened, .closed = closed, .answer = gate_answer, .refuse = refuse };
+static const struct http_handler handler = {
+    .opened = opened, .closed = closed, .answer = gate_answer, .refuse = refuse
+};
 
 /* False when it is time to go. */
 static bool supervisor_says(struct web *w, int timeout_ms, struct error *err)
@@ -99,7 +101,8 @@ static struct http_settings settings_of(const struct web *w)
     uint64_t each = fields_uint(w->role.fields, FIELD_CONNECTIONS_PER_ADDRESS_MAX, WEB_CONNECTIONS_PER_ADDRESS_MAX);
     uint64_t share = most / (w->role.fd_count > 0 ? w->role.fd_count : 1);
 
-    return (struct http_settings){ .key = w->key, .certificate = w->certificate,
+    return (struct http_settings){ .key = w->key,
+                                   .certificate = w->certificate,
                                    .connections_max = (unsigned)(share > 0 ? share : 1),
                                    .connections_per_address_max = (unsigned)(each > 0 ? each : 1) };
 }
@@ -124,8 +127,8 @@ static bool serve(struct web *w, struct error *err)
 
 /*
  * What libraries would open files for once the sandbox is entered: glibc /etc/localtime at the first gmtime_r()
- * (libmicrohttpd's Date header) and /proc/sys/vm/overcommit_memory when it shrinks the heap of a thread (one heap for all
- * costs less, too); jansson /dev/urandom for its first object.
+ * (libmicrohttpd's Date header) and /proc/sys/vm/overcommit_memory when it shrinks the heap of a thread (one heap for
+ * all costs less, too); jansson /dev/urandom for its first object.
  */
 static void prepare_libraries(void)
 {

@@ -7,7 +7,7 @@
 #define FANAL_GATE_WEB_ROLE_H
 
 /* Where START names none. A browser opens six; a department behind one address is many browsers. */
-#define WEB_CONNECTIONS_MAX 256u
+#define WEB_CONNECTIONS_MAX             256u
 #define WEB_CONNECTIONS_PER_ADDRESS_MAX 64u
 /* The vault may be unsealing its key when we ask for ours. */
 #define WEB_KEY_WAIT_MS 60000

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 /* TLS 1.2 and 1.3 with ephemeral keys and AEAD, nothing else (GnuTLS priority string). */
-#define TLS_PRIORITIES                                                                             \
-    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-CIPHER-ALL:"        \
+#define TLS_PRIORITIES                                                                                                 \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-CIPHER-ALL:"                          \
     "+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
 #define STREAM_BLOCK 4096
 /* Of a chunked body that is too long we read so much, to answer; then the connection is closed. */
@@ -157,8 +157,7 @@ static struct MHD_Response *response_of_stream(struct http_answer *a)
 
 static struct MHD_Response *response_of_body(struct http_answer *a)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(a->body.len, a->body.ptr, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response = MHD_create_response_from_buffer(a->body.len, a->body.ptr, MHD_RESPMEM_MUST_FREE);
 
     if (response != NULL)
         a->body = writer_new(0); /* the response owns the bytes now */
@@ -210,8 +209,8 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct http_answer 
 /* ---- requests ---- */
 
 /*
- * What a request's headers say against its body: compressed ones are refused (a small body may become a huge one), others
- * than JSON too, and what is too long before a byte of it is read.
+ * What a request's headers say against its body: compressed ones are refused (a small body may become a huge one),
+ * others than JSON too, and what is too long before a byte of it is read.
  */
 static unsigned body_fault(struct MHD_Connection *c)
 {

@@ -13,14 +13,14 @@
 /* Largest body a page sends: a few short texts. */
 #define HTTP_BODY_MAX ((size_t)16 * 1024)
 /* Largest answer that is put together in memory: a page of 1000 rows of a busy patient. */
-#define HTTP_ANSWER_MAX ((size_t)64 * 1024 * 1024)
-#define HTTP_HEADERS_MAX 10
+#define HTTP_ANSWER_MAX   ((size_t)64 * 1024 * 1024)
+#define HTTP_HEADERS_MAX  10
 #define HTTP_ADDRESS_SIZE 46 /* INET6_ADDRSTRLEN */
 /* A connection that says nothing for so long is closed. The news stream speaks every 15 s. */
 #define HTTP_IDLE_S 60
 /* What one connection may hold of headers, and its thread's stack. */
 #define HTTP_HEADER_BYTES_MAX ((size_t)32 * 1024)
-#define HTTP_STACK_BYTES ((size_t)512 * 1024)
+#define HTTP_STACK_BYTES      ((size_t)512 * 1024)
 
 struct http_request; /* borrowed during answer() */
 
@@ -48,10 +48,10 @@ struct http_answer {
         char value[512];
     } headers[HTTP_HEADERS_MAX];
     size_t header_count;
-    struct span constant;   /* instead of body: bytes that live as long as the process */
-    void *mapped;           /* instead of body: a mapping that the answer owns … */
-    size_t mapped_len;      /* … unmapped whole … */
-    size_t mapped_used;     /* … of which so much is sent */
+    struct span constant;      /* instead of body: bytes that live as long as the process */
+    void *mapped;              /* instead of body: a mapping that the answer owns … */
+    size_t mapped_len;         /* … unmapped whole … */
+    size_t mapped_used;        /* … of which so much is sent */
     struct http_stream stream; /* instead of body where .read is set; owned */
 };
 

@@ -115,7 +115,8 @@ bool call_sign_in_by_cookie(struct call *c, struct error *err)
 
     if (!read_cookie(http_cookie(c->request, COOKIE_NAME), token, &len))
         return error_set(err, ERR_REFUSED, "not signed in");
-    if (n->session != NULL && n->admitted && span_equal(span_of(token, len), connection_token(n)) && !session_is_gone(n))
+    if (n->session != NULL && n->admitted && span_equal(span_of(token, len), connection_token(n))
+        && !session_is_gone(n))
         return true;
     field_put_bytes(&who, FIELD_TOKEN, span_of(token, len));
     return writer_ok(&who, err, "request") && connection_admit(n, writer_span(&who), &reply, err);

@@ -122,7 +122,8 @@ bool handle_sign_in(struct call *c, struct error *err)
 
 bool handle_enrol(struct call *c, struct error *err)
 {
-    static const enum field wanted[] = { FIELD_ENROLMENT_CODE, FIELD_USER, FIELD_DISPLAY_NAME, FIELD_PASSWORD, FIELD_NONE };
+    static const enum field wanted[] = { FIELD_ENROLMENT_CODE, FIELD_USER, FIELD_DISPLAY_NAME, FIELD_PASSWORD,
+                                         FIELD_NONE };
 
     return admit(c, wanted, err);
 }

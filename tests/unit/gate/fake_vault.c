@@ -4,10 +4,10 @@
  *   fake_vault FOLDER      prints "port N"; commands on standard input, end of input stops all
  *
  * FOLDER/key.pem, cert.pem       the TLS key
- * FOLDER/QUERY.rows              rows of a FIND; instance and patient rows in QUERY-KEY.rows. A row is lines "name value",
- *                                "name {" and "}" around a group; a blank line ends it. \n in a value is a line feed
- * FOLDER/N.body                  the body at position N
- * Users: doc / secret. news → a NEWS to who watches; drop → every session ends; kill-lens → the lens dies, a new one comes
+ * FOLDER/QUERY.rows              rows of a FIND; instance and patient rows in QUERY-KEY.rows. A row is lines "name
+ * value", "name {" and "}" around a group; a blank line ends it. \n in a value is a line feed FOLDER/N.body the body at
+ * position N Users: doc / secret. news → a NEWS to who watches; drop → every session ends; kill-lens → the lens dies, a
+ * new one comes
  */
 #include <arpa/inet.h>
 #include <poll.h>
@@ -23,7 +23,7 @@
 #include "lens/role.h"
 
 #define SESSIONS_MAX 64
-#define TOKEN SPAN_LIT("0123456789abcdef")
+#define TOKEN        SPAN_LIT("0123456789abcdef")
 
 struct fake_session {
     bool open, admitted, watching;
@@ -232,7 +232,8 @@ static void get(struct fake_session *s, const struct message *m)
     if (!slurp(name, &body)) {
         reply(&s->channel, m->id, ERR_NOT_FOUND, (struct span){ 0 });
     } else {
-        part = span_part(writer_span(&body), fields_uint(m->fields, FIELD_OFFSET, 0), fields_uint(m->fields, FIELD_LENGTH, 0));
+        part = span_part(writer_span(&body), fields_uint(m->fields, FIELD_OFFSET, 0),
+                         fields_uint(m->fields, FIELD_LENGTH, 0));
         memcpy(s->buffer.ptr, part.ptr, part.len);
         field_put_uint(&w, FIELD_LENGTH, part.len);
         reply(&s->channel, m->id, ERR_NONE, writer_span(&w));
@@ -371,7 +372,8 @@ static int listen_somewhere(void)
 static void loop(uint8_t *buffer)
 {
     for (;;) {
-        struct pollfd fds[SESSIONS_MAX + 2] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = own.fd, .events = POLLIN } };
+        struct pollfd fds[SESSIONS_MAX + 2] = { { .fd = STDIN_FILENO, .events = POLLIN },
+                                                { .fd = own.fd, .events = POLLIN } };
         struct message m;
         struct error err;
 

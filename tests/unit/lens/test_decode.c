@@ -6,16 +6,18 @@
 #include "../test.h"
 
 #define IMPLICIT "1.2.840.10008.1.2"
-#define BIG "1.2.840.10008.1.2.2"
-#define RLE "1.2.840.10008.1.2.5"
+#define BIG      "1.2.840.10008.1.2.2"
+#define RLE      "1.2.840.10008.1.2.5"
 #define BASELINE "1.2.840.10008.1.2.4.50"
-#define SV1 "1.2.840.10008.1.2.4.70"
+#define SV1      "1.2.840.10008.1.2.4.70"
 
 /* rows, columns, samples, allocated, stored, high, signed, planar, big */
-#define FRAME(uid, r, c, s, a, st, h, sg, pl, be, ph)                                                              \
-    { .transfer_syntax = { (const uint8_t *)(uid), sizeof(uid) - 1 }, .rows = r, .columns = c,                       \
-      .samples_per_pixel = s, .bits_allocated = a, .bits_stored = st, .high_bit = h, .is_signed = sg, .planar = pl, \
-      .big_endian = be, .photometric = PHOTOMETRIC_##ph }
+#define FRAME(uid, r, c, s, a, st, h, sg, pl, be, ph)                                                                  \
+    {                                                                                                                  \
+        .transfer_syntax = { (const uint8_t *)(uid), sizeof(uid) - 1 }, .rows = r, .columns = c,                       \
+        .samples_per_pixel = s, .bits_allocated = a, .bits_stored = st, .high_bit = h, .is_signed = sg, .planar = pl,  \
+        .big_endian = be, .photometric = PHOTOMETRIC_##ph                                                              \
+    }
 
 static bool decodes_to(const struct frame_description *d, struct span in, struct span want)
 {
@@ -68,8 +70,8 @@ TEST(native_frames_become_little_endian_samples)
           HEX("10 10 10 20 20 20") },
     };
 
-    EACH (row, rows)
-        CHECK_ROW(row->name, decodes_to(&row->d, row->in, row->want));
+    EACH(row, rows)
+    CHECK_ROW(row->name, decodes_to(&row->d, row->in, row->want));
 }
 
 TEST(a_short_frame_is_truncated_never_padded)
@@ -102,8 +104,8 @@ TEST(descriptions_that_contradict_themselves_are_refused)
         { "JPEG 2000", FRAME("1.2.840.10008.1.2.4.90", 1, 2, 1, 8, 8, 7, 0, 0, 0, MONOCHROME2), ERR_UNSUPPORTED },
     };
 
-    EACH (row, rows)
-        CHECK_ROW(row->name, fails_with(&row->d, HEX("00 00 00 00")) == row->want);
+    EACH(row, rows)
+    CHECK_ROW(row->name, fails_with(&row->d, HEX("00 00 00 00")) == row->want);
 }
 
 /* A header of n segments, the first behind it at 64, the others where the hex text says (each u32le). */
@@ -126,8 +128,7 @@ TEST(rle_segments_are_bytes_most_significant_first)
     /* high bytes: a run of four 12; low bytes: a no-operation, a literal of two, a run of two */
     CHECK(decodes_to(&grey, rle_frame("02 00 00 00 40 00 00 00 42 00 00 00", "fd 12  80 01 0a 0b ff 0c"),
                      HEX("0a 12 0b 12 0c 12 0c 12")));
-    CHECK(decodes_to(&rgb,
-                     rle_frame("03 00 00 00 40 00 00 00 42 00 00 00 44 00 00 00", "ff 01  ff 02  01 03 04"),
+    CHECK(decodes_to(&rgb, rle_frame("03 00 00 00 40 00 00 00 42 00 00 00 44 00 00 00", "ff 01  ff 02  01 03 04"),
                      HEX("01 02 03 01 02 04")));
     /* a run longer than the image is cut */
     CHECK(decodes_to(&grey, rle_frame("02 00 00 00 40 00 00 00 42 00 00 00", "fd 12  81 0a"),
@@ -189,8 +190,8 @@ TEST(a_description_is_read_from_fields)
  * T.81 Annex H by hand: 3 columns, 2 lines, precision 8, one table with categories 0 (code 0), 1 (10), 2 (110).
  * Values 128 129 127 / 128 130 130 with the given predictor; differences follow from Table H.1.
  */
-#define SOF3 "ff c3 00 0b 08 00 02 00 03 01 01 11 00 "
-#define TABLE "ff c4 00 16 00 01 01 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 02 "
+#define SOF3           "ff c3 00 0b 08 00 02 00 03 01 01 11 00 "
+#define TABLE          "ff c4 00 16 00 01 01 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 02 "
 #define SOS(predictor) "ff da 00 08 01 01 00 " predictor " 00 00 "
 
 TEST(lossless_predictors_follow_table_h1)
@@ -217,8 +218,8 @@ TEST(lossless_predictors_follow_table_h1)
         { "7", HEX("ff d8 " SOF3 TABLE SOS("07") "5c b5 af ff d9") },
     };
 
-    EACH (row, rows)
-        CHECK_ROW(row->name, decodes_to(&d, row->in, want));
+    EACH(row, rows)
+    CHECK_ROW(row->name, decodes_to(&d, row->in, want));
 }
 
 TEST(lossless_that_lies_is_refused)
@@ -243,15 +244,18 @@ TEST(lossless_that_lies_is_refused)
           ERR_MALFORMED },
         { "a code no table has", HEX("ff d8 " SOF3 TABLE SOS("01") "ff 00 ff 00 ff d9"), ERR_MALFORMED },
         { "ends in a line", HEX("ff d8 " SOF3 TABLE SOS("01") "5c ff d9"), ERR_TRUNCATED },
-        { "restart not of lines", HEX("ff d8 " SOF3 TABLE "ff dd 00 04 00 02 " SOS("01") "5c d2 ff d9"), ERR_MALFORMED },
-        { "restart is missing", HEX("ff d8 " SOF3 TABLE "ff dd 00 04 00 03 " SOS("01") "5c ff 00 ff d9"), ERR_MALFORMED },
-        { "more codes than bits", HEX("ff d8 " SOF3 "ff c4 00 16 00 03 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 02 "
-                                      SOS("01")), ERR_MALFORMED },
+        { "restart not of lines", HEX("ff d8 " SOF3 TABLE "ff dd 00 04 00 02 " SOS("01") "5c d2 ff d9"),
+          ERR_MALFORMED },
+        { "restart is missing", HEX("ff d8 " SOF3 TABLE "ff dd 00 04 00 03 " SOS("01") "5c ff 00 ff d9"),
+          ERR_MALFORMED },
+        { "more codes than bits",
+          HEX("ff d8 " SOF3 "ff c4 00 16 00 03 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 02 " SOS("01")),
+          ERR_MALFORMED },
         { "arithmetic", HEX("ff d8 ff cb 00 0b 08 00 02 00 03 01 01 11 00 ff d9"), ERR_UNSUPPORTED },
     };
 
-    EACH (row, rows)
-        CHECK_ROW(row->name, fails_with(&d, row->in) == row->want);
+    EACH(row, rows)
+    CHECK_ROW(row->name, fails_with(&d, row->in) == row->want);
 }
 
 TEST(lossless_restarts_begin_anew)
@@ -259,8 +263,7 @@ TEST(lossless_restarts_begin_anew)
     const struct frame_description d = FRAME(SV1, 2, 3, 1, 8, 8, 7, 0, 0, 0, MONOCHROME2);
 
     /* both lines: 0 | 101 | 11001, padded with ones */
-    CHECK(decodes_to(&d,
-                     HEX("ff d8 " SOF3 TABLE "ff dd 00 04 00 03 " SOS("07") "5c ff 00 ff d0 5c ff 00 ff d9"),
+    CHECK(decodes_to(&d, HEX("ff d8 " SOF3 TABLE "ff dd 00 04 00 03 " SOS("07") "5c ff 00 ff d0 5c ff 00 ff d9"),
                      HEX("80 81 7f 80 81 7f")));
 }
 

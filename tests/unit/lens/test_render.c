@@ -27,7 +27,8 @@ TEST(windows_follow_their_formulas)
         { "sigmoid one width above", VOI_SIGMOID, 50, 100, 150, 250 },
     };
 
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct rendering how = { .window_center = row->c, .window_width = row->w, .voi_function = row->f };
 
         CHECK_ROW(row->name, window_apply(&how, row->x) == row->want);
@@ -69,8 +70,11 @@ TEST(what_is_no_number_is_as_if_it_were_not_sent)
 static int grey_of(const struct rendering *how, const struct frame_result *f, struct span samples)
 {
     struct writer jpeg = writer_new(1 << 20), again = writer_new(1 << 20);
-    struct frame_description d = { .transfer_syntax = SPAN_LIT("1.2.840.10008.1.2.4.50"), .samples_per_pixel = 1,
-                                   .bits_allocated = 8, .bits_stored = 8, .high_bit = 7,
+    struct frame_description d = { .transfer_syntax = SPAN_LIT("1.2.840.10008.1.2.4.50"),
+                                   .samples_per_pixel = 1,
+                                   .bits_allocated = 8,
+                                   .bits_stored = 8,
+                                   .high_bit = 7,
                                    .photometric = PHOTOMETRIC_MONOCHROME2 };
     struct frame_result r;
     struct error err;
@@ -86,10 +90,17 @@ static int grey_of(const struct rendering *how, const struct frame_result *f, st
 
 TEST(a_picture_is_rescaled_windowed_averaged_and_inverted)
 {
-    struct rendering how = { .width = 1, .height = 1, .has_window = true, .window_center = 50, .window_width = 100,
-                             .voi_function = VOI_LINEAR_EXACT, .rescale_slope = 2, .rescale_intercept = -50 };
-    struct frame_result f = { .rows = 2, .columns = 2, .samples_per_pixel = 1, .bits_allocated = 16,
-                              .photometric = PHOTOMETRIC_MONOCHROME2 };
+    struct rendering how = { .width = 1,
+                             .height = 1,
+                             .has_window = true,
+                             .window_center = 50,
+                             .window_width = 100,
+                             .voi_function = VOI_LINEAR_EXACT,
+                             .rescale_slope = 2,
+                             .rescale_intercept = -50 };
+    struct frame_result f = {
+        .rows = 2, .columns = 2, .samples_per_pixel = 1, .bits_allocated = 16, .photometric = PHOTOMETRIC_MONOCHROME2
+    };
     struct span samples = HEX("32 00 32 00 34 00 30 00"); /* mean 50 → 50 → the middle */
 
     CHECK(grey_of(&how, &f, samples) == 128);
@@ -118,10 +129,14 @@ TEST(a_picture_fits_and_is_never_enlarged)
         { "a line", 1000, 1, 100, 100, 100, 1 },
     };
 
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct rendering how = { .width = row->width, .height = row->height, .rescale_slope = 1 };
-        struct frame_result f = { .rows = row->rows, .columns = row->columns, .samples_per_pixel = 1,
-                                  .bits_allocated = 8, .photometric = PHOTOMETRIC_MONOCHROME2 };
+        struct frame_result f = { .rows = row->rows,
+                                  .columns = row->columns,
+                                  .samples_per_pixel = 1,
+                                  .bits_allocated = 8,
+                                  .photometric = PHOTOMETRIC_MONOCHROME2 };
         struct writer samples = writer_new(1 << 20), jpeg = writer_new(1 << 20);
         uint32_t width = 0, height = 0;
         struct error err;
