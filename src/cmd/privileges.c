@@ -12,7 +12,7 @@
 
 #include "base/file.h"
 
-#define DEPTH_MAX 4 /* folders in folders below DIR/vault; docs/format.md has two */
+#define DEPTH_MAX 8 /* folders in folders below DIR/vault; the tiles of docs/format.md go five deep */
 
 struct identity {
     uid_t uid;
