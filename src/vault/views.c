@@ -56,7 +56,7 @@ static sqlite3 *connect(const struct views *v, bool writer, struct error *err)
     int rc = sqlite3_open_v2(v->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, page_vfs_name(v->vfs));
 
     if (rc != SQLITE_OK)
-        (void)sql_error(err, rc, "open");
+        (void)sql_error(err, db != NULL ? sqlite3_extended_errcode(db) : rc, "open");
     if (rc != SQLITE_OK || !connection_set_up(db, writer, err)) {
         (void)sqlite3_close(db);
         return NULL;

@@ -177,6 +177,8 @@ static void write_row(struct writer *w, struct span row)
             write_str(w, "}");
         } else if (field_type_of(v.field) == FIELD_TYPE_UINT) {
             write_printf(w, "=%llu", (unsigned long long)field_uint(v.value));
+        } else if (field_type_of(v.field) == FIELD_TYPE_BYTES) {
+            write_printf(w, "=(%zu bytes)", v.value.len);
         } else {
             write_str(w, "=");
             write_span(w, v.value);
