@@ -47,10 +47,10 @@ static int64_t micrometres(double mm)
  * Distance of the image plane along its normal (PS3.3 C.7.6.2.1.1), else Slice Location, in µm. NO_SLICE where
  * neither is there.
  */
-static int64_t slice_of(struct span facts)
+static int64_t slice_of(const struct record *r)
 {
-    const struct span orientation = fields_text(facts, FIELD_IMAGE_ORIENTATION);
-    const struct span position = fields_text(facts, FIELD_IMAGE_POSITION);
+    const struct span orientation = record_text(r, FIELD_IMAGE_ORIENTATION);
+    const struct span position = record_text(r, FIELD_IMAGE_POSITION);
     double o[6], p[3], location;
     bool plane = true;
 
@@ -61,16 +61,16 @@ static int64_t slice_of(struct span facts)
     if (plane)
         return micrometres((o[1] * o[5] - o[2] * o[4]) * p[0] + (o[2] * o[3] - o[0] * o[5]) * p[1]
                            + (o[0] * o[4] - o[1] * o[3]) * p[2]);
-    if (decimal_at(fields_text(facts, FIELD_SLICE_LOCATION), 0, &location))
+    if (decimal_at(record_text(r, FIELD_SLICE_LOCATION), 0, &location))
         return micrometres(location);
     return NO_SLICE;
 }
 
-static int64_t number_of(struct span facts)
+static int64_t number_of(const struct record *r)
 {
     double v;
 
-    if (!decimal_at(fields_text(facts, FIELD_INSTANCE_NUMBER), 0, &v) || fabs(v) > 2147483647.0)
+    if (!decimal_at(record_text(r, FIELD_INSTANCE_NUMBER), 0, &v) || fabs(v) > 2147483647.0)
         return 0;
     return (int64_t)v;
 }
@@ -82,19 +82,19 @@ static const enum field study_fields[] = { FIELD_STUDY_DATE, FIELD_STUDY_TIME, F
 static const enum field series_fields[] = { FIELD_MODALITY, FIELD_SERIES_NUMBER, FIELD_SERIES_DESCRIPTION,
                                             FIELD_BODY_PART, FIELD_LATERALITY };
 
-static struct digest contents_of(const struct folder *f, struct span facts, const enum field *fields, size_t count)
+static struct digest contents_of(const struct folder *f, const struct record *r, const enum field *fields, size_t count)
 {
     struct span parts[8];
 
     for (size_t i = 0; i < count; i++)
-        parts[i] = fields_text(facts, fields[i]);
+        parts[i] = record_text(r, fields[i]);
     return folder_digest_of(f, parts, count);
 }
 
-static void bind_fields(struct sql_call *q, struct span facts, const enum field *fields, size_t count)
+static void bind_fields(struct sql_call *q, const struct record *r, const enum field *fields, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        sql_text(q, fields_text(facts, fields[i]));
+        sql_text(q, record_text(r, fields[i]));
 }
 
 /* How a study or a series is found, made and completed: the first value that is not empty stays. */
@@ -112,7 +112,7 @@ static int64_t level_row(struct folder *f, const struct record *r, const struct 
                          struct span uid, int64_t parent)
 {
     const struct digest key = DIGEST_OF(f, uid, span_of(&parent, sizeof parent));
-    const struct digest contents = contents_of(f, r->facts, level->fields, level->field_count);
+    const struct digest contents = contents_of(f, r, level->fields, level->field_count);
     struct cache_slot *slot = cache_slot_of(cache, &key);
     struct sql_call q;
 
@@ -128,7 +128,7 @@ static int64_t level_row(struct folder *f, const struct record *r, const struct 
     if (slot->id != 0) {
         q = sql_begin(&f->sql, level->fill);
         sql_int(&q, slot->id);
-        bind_fields(&q, r->facts, level->fields, level->field_count);
+        bind_fields(&q, r, level->fields, level->field_count);
         sql_run(&q);
     } else {
         q = sql_begin(&f->sql, level->add);
@@ -136,7 +136,7 @@ static int64_t level_row(struct folder *f, const struct record *r, const struct 
         sql_int(&q, parent);
         if (level == &study_level)
             sql_int(&q, r->received);
-        bind_fields(&q, r->facts, level->fields, level->field_count);
+        bind_fields(&q, r, level->fields, level->field_count);
         sql_run(&q);
         slot->id = sqlite3_last_insert_rowid(f->sql.db);
     }
@@ -144,14 +144,35 @@ static int64_t level_row(struct folder *f, const struct record *r, const struct 
     return slot->id;
 }
 
-static void count_series(struct folder *f, int64_t series, int64_t count, int64_t latest)
+static void write_change(struct folder *f, struct series_change *c)
 {
-    struct sql_call q = sql_begin(&f->sql, COUNT_SERIES);
+    struct sql_call q;
 
-    sql_int(&q, series);
-    sql_int(&q, count);
-    sql_int(&q, latest);
+    if (c->series == 0)
+        return;
+    q = sql_begin(&f->sql, COUNT_SERIES);
+    sql_int(&q, c->series);
+    sql_int(&q, c->count);
+    sql_int(&q, c->latest);
     sql_run(&q);
+    *c = (struct series_change){ .series = 0 };
+}
+
+void folder_count_series(struct folder *f, int64_t series, int64_t count, int64_t latest)
+{
+    struct series_change *c = &f->series_changes[(uint64_t)series % DEFERRED_SLOTS];
+
+    if (c->series != series)
+        write_change(f, c);
+    c->series = series;
+    c->count += count;
+    c->latest = latest > c->latest ? latest : c->latest;
+}
+
+void folder_write_series(struct folder *f)
+{
+    for (size_t i = 0; i < DEFERRED_SLOTS; i++)
+        write_change(f, &f->series_changes[i]);
 }
 
 /* ---- instances ---- */
@@ -183,10 +204,10 @@ static void add_object(struct folder *f, const struct record *r, int64_t series,
     sql_int(&q, is_served);
     sql_int(&q, r->patient);
     sql_int(&q, series);
-    sql_text(&q, fields_text(r->facts, FIELD_SOP_UID));
+    sql_text(&q, record_text(r, FIELD_SOP_UID));
     sql_int(&q, first);
-    sql_int(&q, is_served ? slice_of(r->facts) : 0);
-    sql_int(&q, is_served ? number_of(r->facts) : 0);
+    sql_int(&q, is_served ? slice_of(r) : 0);
+    sql_int(&q, is_served ? number_of(r) : 0);
     sql_blob(&q, r->facts);
     sql_run(&q);
 }
@@ -205,26 +226,25 @@ static void add_served(struct folder *f, struct record *r, const struct served *
         q = sql_begin(&f->sql, UNSERVE);
         sql_int(&q, before->position);
         sql_run(&q);
-        count_series(f, before->series, -1, 0);
+        folder_count_series(f, before->series, -1, 0);
     }
     add_object(f, r, series, true, -1);
-    count_series(f, series, 1, r->received);
+    folder_count_series(f, series, 1, r->received);
 }
 
 void folder_dicom(struct folder *f, struct record *r)
 {
-    const struct span sop_uid = fields_text(r->facts, FIELD_SOP_UID);
+    const struct span sop_uid = record_text(r, FIELD_SOP_UID);
     const bool stored = span_equal(r->state, SPAN_LIT("stored"));
     struct served before = { .position = -1 };
-    struct span replaced;
     struct sql_call q;
 
-    r->study_uid = fields_text(r->facts, FIELD_STUDY_UID);
-    r->series_uid = fields_text(r->facts, FIELD_SERIES_UID);
+    r->study_uid = record_text(r, FIELD_STUDY_UID);
+    r->series_uid = record_text(r, FIELD_SERIES_UID);
     if (sop_uid.len > 0)
         before = served_of(f, sop_uid);
     if (stored && sop_uid.len > 0 && r->study_uid.len > 0
-        && (before.position < 0 || fields_find(r->facts, FIELD_FIRST_POSITION, &replaced))) {
+        && (before.position < 0 || record_text(r, FIELD_FIRST_POSITION).len > 0)) {
         add_served(f, r, &before);
         return;
     }

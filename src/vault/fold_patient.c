@@ -199,9 +199,9 @@ static void index_words(struct folder *f, int64_t patient)
 
 void folder_patient_seen(struct folder *f, const struct record *r, enum patient_rank rank, int64_t time)
 {
-    const struct span name = span_trim(fields_text(r->facts, FIELD_PATIENT_NAME), " ");
-    const struct span birth_date = span_trim(fields_text(r->facts, FIELD_BIRTH_DATE), " ");
-    const struct span sent = span_trim(fields_text(r->facts, FIELD_SEX), " ");
+    const struct span name = span_trim(record_text(r, FIELD_PATIENT_NAME), " ");
+    const struct span birth_date = span_trim(record_text(r, FIELD_BIRTH_DATE), " ");
+    const struct span sent = span_trim(record_text(r, FIELD_SEX), " ");
     const struct span sex = span_equal(sent, SPAN_LIT("U")) ? span_of(NULL, 0) : sent; /* table 0001: unknown */
     const struct digest said = DIGEST_OF(f, span_of(&r->patient, sizeof r->patient), name, birth_date, sex);
     struct cache_slot *slot = cache_slot_of(&f->patients, &said); /* same table: the key says what it is */

@@ -72,33 +72,70 @@ static struct said said_now(const struct record *r, const struct message_times *
     return (struct said){ reported, times->sent, (int64_t)r->entry->position };
 }
 
-/* The observation's row, made where new (then *current is older than anything). */
-static int64_t observation_row(struct folder *f, const struct record *r, const struct report *report,
-                               const struct digest *identity, struct span facts, struct said *current)
+/* Ids are given in log order, as SQLite would give them. */
+static int64_t next_version(struct folder *f)
+{
+    struct sql_call q;
+
+    if (f->next_version == 0) {
+        q = sql_begin(&f->sql, NEXT_VERSION);
+        f->next_version = sql_row(&q) ? sql_get_int(&q, 0) : 0;
+        sql_end(&q);
+    }
+    return f->next_version++;
+}
+
+/* An observation as one message says it. */
+struct version {
+    int64_t id, taken;
+    struct said said;
+    struct span status, facts; /* its group */
+};
+
+static int64_t add_observation(struct folder *f, const struct record *r, const struct report *report,
+                               const struct digest *identity, const struct version *v)
+{
+    struct sql_call q = sql_begin(&f->sql, ADD_OBSERVATION);
+
+    sql_int(&q, r->patient);
+    sql_int(&q, report->id);
+    sql_blob(&q, span_of(identity, sizeof *identity));
+    sql_text(&q, fields_text(v->facts, FIELD_CODE));
+    sql_text(&q, fields_text(v->facts, FIELD_CODE_SYSTEM));
+    sql_int(&q, v->taken);
+    sql_text(&q, v->status);
+    sql_int(&q, v->id);
+    sql_run(&q);
+    return sqlite3_last_insert_rowid(f->sql.db);
+}
+
+/* The observation's row with v as its current version, unless it has a newer one; made where new. */
+static int64_t set_observation(struct folder *f, const struct record *r, const struct report *report,
+                               const struct digest *identity, const struct version *v)
 {
     struct sql_call q = sql_begin(&f->sql, OBSERVATION_OF);
+    struct said current = { -1, -1, -1 };
     int64_t id = 0;
 
-    *current = (struct said){ -1, -1, -1 };
     sql_int(&q, r->patient);
     sql_blob(&q, span_of(identity, sizeof *identity));
     if (sql_row(&q)) {
         id = sql_get_int(&q, 0);
-        *current = (struct said){ sql_get_int(&q, 1), sql_get_int(&q, 2), sql_get_int(&q, 3) };
+        current = (struct said){ sql_get_int(&q, 1), sql_get_int(&q, 2), sql_get_int(&q, 3) };
     }
     sql_end(&q);
-    if (id != 0)
+    if (id == 0)
+        return add_observation(f, r, report, identity, v);
+    if (!is_newer(&v->said, &current))
         return id;
-    q = sql_begin(&f->sql, ADD_OBSERVATION);
-    sql_int(&q, r->patient);
+    q = sql_begin(&f->sql, SET_OBSERVATION);
+    sql_int(&q, id);
     sql_int(&q, report->id);
-    sql_blob(&q, span_of(identity, sizeof *identity));
-    sql_text(&q, fields_text(facts, FIELD_CODE));
-    sql_text(&q, fields_text(facts, FIELD_CODE_SYSTEM));
-    sql_int(&q, 0);
-    sql_text(&q, span_of(NULL, 0));
+    sql_int(&q, v->taken);
+    sql_text(&q, v->status);
+    sql_int(&q, v->id);
     sql_run(&q);
-    return sqlite3_last_insert_rowid(f->sql.db);
+    return id;
 }
 
 /* What an observation row shows of its report travels with each version. */
@@ -124,36 +161,29 @@ static void fold_observation(struct folder *f, const struct record *r, const str
                                        fields_text(group, FIELD_CODE), fields_text(group, FIELD_CODE_SYSTEM),
                                        fields_text(group, FIELD_SUB_ID));
     const uint64_t repeat = counted_before(counter, &identity);
-    const struct span status = fields_text(group, FIELD_STATUS);
-    const struct said now = said_now(r, times, report->reported);
-    const int64_t taken = folder_moment(f, fields_text(group, FIELD_OBSERVED), times->zone, r->received,
-                                        report->collected);
-    struct said current;
+    const struct version v = {
+        .id = next_version(f),
+        .taken = folder_moment(f, fields_text(group, FIELD_OBSERVED), times->zone, r->received, report->collected),
+        .said = said_now(r, times, report->reported),
+        .status = fields_text(group, FIELD_STATUS),
+        .facts = group,
+    };
     struct sql_call q;
-    int64_t id, version;
+    int64_t id;
 
     identity = DIGEST_OF(f, span_of(&identity, sizeof identity), span_of(&repeat, sizeof repeat));
-    id = observation_row(f, r, report, &identity, group, &current);
+    id = set_observation(f, r, report, &identity, &v);
     q = sql_begin(&f->sql, ADD_VERSION);
+    sql_int(&q, v.id);
     sql_int(&q, id);
-    sql_int(&q, now.reported);
-    sql_int(&q, now.sent);
-    sql_int(&q, now.position);
+    sql_int(&q, v.said.reported);
+    sql_int(&q, v.said.sent);
+    sql_int(&q, v.said.position);
     sql_int(&q, r->received);
-    sql_int(&q, taken);
-    sql_text(&q, status);
+    sql_int(&q, v.taken);
+    sql_text(&q, v.status);
     sql_text(&q, r->source);
     sql_blob(&q, version_facts(f, times, report, group));
-    sql_run(&q);
-    version = sqlite3_last_insert_rowid(f->sql.db);
-    if (!is_newer(&now, &current))
-        return;
-    q = sql_begin(&f->sql, SET_OBSERVATION);
-    sql_int(&q, id);
-    sql_int(&q, report->id);
-    sql_int(&q, taken);
-    sql_text(&q, status);
-    sql_int(&q, version);
     sql_run(&q);
 }
 
@@ -342,15 +372,15 @@ static void fold_groups(struct folder *f, const struct record *r, const struct m
 
 void folder_message(struct folder *f, struct record *r)
 {
-    const struct span zone = fields_text(r->facts, FIELD_ZONE);
+    const struct span zone = record_text(r, FIELD_ZONE);
     const struct message_times times = {
-        .sent = folder_moment(f, fields_text(r->facts, FIELD_MESSAGE_TIME), zone, r->received, r->received),
+        .sent = folder_moment(f, record_text(r, FIELD_MESSAGE_TIME), zone, r->received, r->received),
         .zone = zone,
     };
     /* EVN-2 tells when it was so; MSH-7 when it was said. */
-    const int64_t time = folder_moment(f, fields_text(r->facts, FIELD_EVENT_TIME), zone, r->received, times.sent);
+    const int64_t time = folder_moment(f, record_text(r, FIELD_EVENT_TIME), zone, r->received, times.sent);
     struct span group;
-    const bool speaks = r->patient_id.len > 0 || fields_text(r->facts, FIELD_PATIENT_NAME).len > 0
+    const bool speaks = r->patient_id.len > 0 || record_text(r, FIELD_PATIENT_NAME).len > 0
                         || fields_find(r->facts, FIELD_REPORT, &group);
 
     if (span_equal(r->state, SPAN_LIT("stored")) && speaks) {

@@ -154,7 +154,7 @@ static void count_source(struct folder *f, const struct record *r, const char *k
 /* An identity fact: {patient_id, issuer} survives, each PRIOR group ends in it or stands alone again. */
 void folder_fact(struct folder *f, struct record *r)
 {
-    const struct span name = fields_text(r->facts, FIELD_FACT);
+    const struct span name = record_text(r, FIELD_FACT);
     const bool linked = span_equal(name, SPAN_LIT("identities-linked"));
     struct fields_reader reader = fields_over(r->facts);
     struct field_value v;
@@ -214,14 +214,28 @@ static void tell_news(struct folder *f, const struct record *r, const char *kind
         news(context, r->entry->position, writer_span(&f->news));
 }
 
+/* One walk instead of one for each field that is asked for: half the time of folding went into them. */
+static void index_fields(struct folder *f, struct span facts)
+{
+    struct fields_reader reader = fields_over(facts);
+    struct field_value v;
+
+    memset(f->top, 0, sizeof f->top);
+    while (fields_next(&reader, &v))
+        if ((size_t)v.field < FIELDS_MAX && f->top[v.field].ptr == NULL)
+            f->top[v.field] = v.value;
+}
+
 static void fold_entry(struct folder *f, const struct entry *e, struct span facts, folder_news *news, void *context)
 {
-    struct record r = { .entry = e, .facts = facts, .state = fields_text(facts, FIELD_STATE),
-                        .source = fields_text(facts, FIELD_SOURCE), .received = (int64_t)e->received_us };
+    struct record r = { .entry = e, .facts = facts, .top = f->top, .received = (int64_t)e->received_us };
     const char *kind = e->kind == RECORD_DICOM ? "dicom" : "hl7";
 
-    r.patient_id = span_trim(fields_text(facts, FIELD_PATIENT_ID), " ");
-    r.issuer = span_trim(fields_text(facts, FIELD_ISSUER), " ");
+    index_fields(f, facts);
+    r.state = record_text(&r, FIELD_STATE);
+    r.source = record_text(&r, FIELD_SOURCE);
+    r.patient_id = span_trim(record_text(&r, FIELD_PATIENT_ID), " ");
+    r.issuer = span_trim(record_text(&r, FIELD_ISSUER), " ");
     if (r.state.len == 0)
         r.state = SPAN_LIT("stored");
     arena_reset(&f->arena);
@@ -315,6 +329,8 @@ static void undo(struct folder *f)
     (void)sqlite3_exec(f->sql.db, "ROLLBACK", NULL, NULL, NULL);
     sql_forget_failure(&f->sql);
     f->tally_count = f->source_count = 0;
+    f->next_version = 0;
+    memset(f->series_changes, 0, sizeof f->series_changes);
     memset(&f->patients, 0, sizeof f->patients);
     memset(&f->studies, 0, sizeof f->studies);
     memset(&f->series, 0, sizeof f->series);
@@ -340,6 +356,7 @@ bool folder_batch(struct folder *f, struct store *s, uint64_t end, size_t max, f
             return false;
         }
     write_counts(f);
+    folder_write_series(f);
     write_position(f, position, digest);
     q = sql_begin(&f->sql, FOLD_COMMIT);
     sql_run(&q);

@@ -35,6 +35,14 @@ struct pending_count {
     uint64_t latest;
 };
 
+#define FIELDS_MAX 400 /* above the numbers of field_list.h */
+
+#define DEFERRED_SLOTS 64 /* direct-mapped by row id */
+
+/* What many instances in a row change of the same rows, written when something else comes or the batch ends. */
+struct series_change {
+    int64_t series, count, latest;
+};
 struct folder {
     struct views *views; /* borrowed */
     struct sql sql;
@@ -43,6 +51,9 @@ struct folder {
     struct cache patients, studies, series;
     struct pending_count tallies[PENDING_COUNTS_MAX], sources[PENDING_COUNTS_MAX];
     size_t tally_count, source_count;
+    struct series_change series_changes[DEFERRED_SLOTS];
+    int64_t next_version; /* id of the next observation_version row; 0: not known */
+    struct span top[FIELDS_MAX]; /* of the record being folded, by field number: first value at the top level */
     struct writer entry, head, scratch, news;
     struct arena arena; /* of one record */
 };
@@ -51,12 +62,19 @@ struct folder {
 struct record {
     const struct entry *entry;
     struct span facts;
+    const struct span *top; /* see struct folder */
     struct span state, source, patient_id, issuer;
     int64_t received;
     /* what became of it, for NEWS */
     int64_t patient; /* 0: none */
     struct span study_uid, series_uid;
 };
+
+/* The first value of that field at the top level of the record's facts; empty where there is none. */
+static inline struct span record_text(const struct record *r, enum field f)
+{
+    return r->top[f];
+}
 
 /* Digest of parts with their lengths, keyed by the folder's secret. */
 struct digest folder_digest_of(const struct folder *f, const struct span *parts, size_t count);
@@ -70,6 +88,10 @@ int64_t folder_moment(const struct folder *f, struct span text, struct span zone
                       int64_t fallback);
 
 void folder_tally(struct folder *f, const char *kind, struct span state);
+
+/* Adds to a series' instances; the row changes at the latest with folder_write_series(). */
+void folder_count_series(struct folder *f, int64_t series, int64_t count, int64_t latest);
+void folder_write_series(struct folder *f);
 
 /* ---- patients ---- */
 
@@ -189,10 +211,11 @@ struct observation_counter *observation_counter_new(struct folder *f, size_t obs
     S(OBSERVATION_OF, "SELECT o.id, v.reported, v.sent, v.position FROM observation o"                                \
                       " JOIN observation_version v ON v.id = o.version WHERE o.patient = ?1 AND o.identity = ?2")     \
     S(ADD_OBSERVATION, "INSERT INTO observation (patient, report, identity, code, code_system, taken, status, version)" \
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)")                                                     \
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                    \
     S(SET_OBSERVATION, "UPDATE observation SET report = ?2, taken = ?3, status = ?4, version = ?5 WHERE id = ?1")     \
-    S(ADD_VERSION, "INSERT INTO observation_version (observation, reported, sent, position, received, taken, status," \
-                   " source, facts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
+    S(NEXT_VERSION, "SELECT coalesce(max(id), 0) + 1 FROM observation_version")                                       \
+    S(ADD_VERSION, "INSERT INTO observation_version (id, observation, reported, sent, position, received, taken,"     \
+                   " status, source, facts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
 
 enum fold_statement {
 #define S(name, text) name,

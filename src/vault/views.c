@@ -45,7 +45,8 @@ static bool connection_set_up(sqlite3 *db, bool writer, struct error *err)
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     (void)snprintf(cache, sizeof cache, "PRAGMA cache_size = -%d", writer ? WRITER_CACHE_KIB : READER_CACHE_KIB);
-    return run(db, "PRAGMA temp_store = MEMORY", err) && run(db, "PRAGMA mmap_size = 0", err) && run(db, cache, err)
+    /* What is freed lies encrypted until it is used again; Debian's SQLite would write zeros over it. */
+    return run(db, "PRAGMA secure_delete = OFF", err) && run(db, "PRAGMA temp_store = MEMORY", err) && run(db, "PRAGMA mmap_size = 0", err) && run(db, cache, err)
            && run(db, writer ? "PRAGMA synchronous = NORMAL" : "PRAGMA wal_autocheckpoint = 0", err)
            && (writer || run(db, "PRAGMA query_only = ON", err));
 }
