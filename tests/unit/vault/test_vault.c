@@ -43,4 +43,193 @@ TEST(a_result_is_found_after_its_commit)
     fixture_done(&f);
 }
 
-TESTS(T(an_image_is_found_after_its_commit), T(a_result_is_found_after_its_commit))
+
+/* ---- duplicates ---- */
+
+static uint64_t append(struct fixture *f, const char *facts)
+{
+    struct append a = { .kind = RECORD_DICOM, .facts = fields_of(facts), .received_us = 1 };
+    uint64_t position = UINT64_MAX;
+
+    (void)vault_append(f->vault, &a, &position, &f->err);
+    return position;
+}
+
+static size_t settle(struct fixture *f)
+{
+    struct completion done[16];
+    size_t n, all = 0;
+
+    while ((n = vault_completed(f->vault, done, COUNT_OF(done))) > 0)
+        all += n;
+    return all;
+}
+
+TEST(two_that_send_the_same_uid_are_settled_in_order)
+{
+    struct fixture f;
+    struct same_uid same;
+
+    fixture_init(&f);
+    CHECK(vault_same_uid(f.vault, SPAN_LIT("1.2.3.7"), &same, &f.err) && !same.found);
+    CHECK(append(&f, CT("7")) == 0);
+    CHECK(append(&f, CT("8")) == 1);
+    CHECK(vault_same_uid(f.vault, SPAN_LIT("1.2.3.7"), &same, &f.err));
+    CHECK(same.found && same.pending && same.first == 0 && same.version_count == 1);
+    CHECK(append(&f, CT("7") ";state=conflict;first_position=0") == 2);
+    CHECK(vault_same_uid(f.vault, SPAN_LIT("1.2.3.7"), &same, &f.err));
+    CHECK(same.pending && same.first == 0 && same.version_count == 2 && same.versions[1] == 2);
+    store_kick(vault_store(f.vault));
+    CHECK(settle(&f) == 3);
+    for (int folded = 0; folded < 2; folded++) {
+        CHECK(vault_same_uid(f.vault, SPAN_LIT("1.2.3.7"), &same, &f.err));
+        CHECK(same.found && !same.pending && same.first == 0 && same.version_count == 2 && same.versions[1] == 2);
+        (void)find(&f, "query=sources");
+        CHECK(settle(&f) == 0);
+    }
+    CHECK(append(&f, CT("9") ";state=refused") == 3);
+    CHECK(vault_same_uid(f.vault, SPAN_LIT("1.2.3.9"), &same, &f.err) && !same.found);
+    fixture_done(&f);
+}
+
+TEST(what_never_was_committed_is_no_version)
+{
+    struct fixture f;
+    struct same_uid same;
+
+    fixture_init(&f);
+    CHECK(append(&f, CT("7")) == 0 && append(&f, CT("8")) == 1);
+    fake_store_fail_commit(vault_store(f.vault));
+    CHECK(settle(&f) == 2);
+    CHECK(vault_same_uid(f.vault, SPAN_LIT("1.2.3.7"), &same, &f.err) && !same.found);
+    CHECK(vault_same_uid(f.vault, SPAN_LIT("1.2.3.8"), &same, &f.err) && !same.found);
+    fixture_done(&f);
+}
+
+TEST(at_most_sixteen_versions_are_looked_at)
+{
+    struct fixture f;
+    struct same_uid same;
+
+    fixture_init(&f);
+    put(&f, RECORD_DICOM, CT("7"));
+    for (int i = 0; i < 12; i++)
+        put(&f, RECORD_DICOM, CT("7") ";state=alternate;first_position=0");
+    (void)find(&f, "query=sources");
+    for (int i = 0; i < 12; i++)
+        CHECK(append(&f, CT("7") ";state=alternate;first_position=0") != UINT64_MAX);
+    CHECK(vault_same_uid(f.vault, SPAN_LIT("1.2.3.7"), &same, &f.err));
+    CHECK(same.version_count == 16 && same.first == 0 && !same.pending);
+    fixture_done(&f);
+}
+
+/* ---- accounts ---- */
+
+TEST(accounts_come_from_the_log)
+{
+    struct fixture f;
+    struct account a;
+    struct span key, certificate;
+
+    fixture_init(&f);
+    CHECK(vault_account_count(f.vault) == 0 && !vault_tls(f.vault, &key, &certificate));
+    CHECK(strcmp(find(&f, "query=tls-key"), "error: not-found") == 0);
+    put(&f, RECORD_RULE, "fact=account-added;user=dr;display_name=Dr A;role=physician;password_hash=h1");
+    put(&f, RECORD_RULE, "fact=account-changed;user=dr;role=admin");
+    put(&f, RECORD_RULE, "fact=account-added;user=dr2;password_hash=h2");
+    put(&f, RECORD_RULE, "fact=account-disabled;user=dr2");
+    put(&f, RECORD_RULE, "fact=account-changed;user=nobody;role=admin");
+    put(&f, RECORD_RULE, "fact=account-added;display_name=without a name");
+    put(&f, RECORD_RULE, "fact=of-a-later-version;user=dr;role=physician");
+    put(&f, RECORD_RULE, "fact=tls-key;tls_key=old;tls_certificate=old");
+    put(&f, RECORD_RULE, "fact=tls-key;tls_key=KEY;tls_certificate=CERT");
+    put(&f, RECORD_FACT, "fact=account-changed;user=dr;role=physician"); /* a fact is no rule */
+    for (int i = 0; i < 2; i++) {
+        CHECK(vault_account_count(f.vault) == 2 && vault_account(f.vault, SPAN_LIT("dr"), &a));
+        CHECK(strcmp(a.role, "admin") == 0 && strcmp(a.display_name, "Dr A") == 0 && strcmp(a.password_hash, "h1") == 0);
+        CHECK(vault_account(f.vault, SPAN_LIT("dr2"), &a) && a.password_hash[0] == '\0');
+        CHECK(!vault_account(f.vault, SPAN_LIT("nobody"), &a) && !vault_account(f.vault, SPAN_LIT(""), &a));
+        CHECK(vault_tls(f.vault, &key, &certificate) && span_equal(key, SPAN_LIT("KEY")));
+        CHECK(find_count(&f, "query=tls-key") == 1);
+        fixture_reopen(&f);
+    }
+    fixture_done(&f);
+}
+
+/* ---- news ---- */
+
+struct heard {
+    size_t count;
+    uint64_t dropped, last;
+    char key[40];
+};
+
+static bool hear(void *context, struct span news)
+{
+    struct heard *h = context;
+
+    h->count++;
+    h->dropped += fields_uint(news, FIELD_COUNT, 0);
+    h->last = fields_uint(news, FIELD_POSITION, h->last);
+    (void)span_to_str(fields_text(news, FIELD_PATIENT_KEY), h->key, sizeof h->key);
+    return true;
+}
+
+TEST(news_tells_what_was_folded)
+{
+    struct fixture f;
+    struct heard h = { 0 };
+
+    fixture_init(&f);
+    vault_news(f.vault, hear, &h);
+    CHECK(h.count == 0);
+    put(&f, RECORD_EVENT, "event=sign-in");
+    put(&f, RECORD_DICOM, CT("7"));
+    (void)find(&f, "query=sources");
+    vault_news(f.vault, hear, &h);
+    CHECK(h.count == 1 && h.last == 1 && strcmp(h.key, key_of(&f, "P1")) == 0);
+    vault_news(f.vault, hear, &h);
+    CHECK(h.count == 1);
+    for (int i = 0; i < VAULT_NEWS_MAX + 500; i++) {
+        (void)append(&f, CT("7") ";state=alternate");
+        if (i % 100 == 99) {
+            store_kick(vault_store(f.vault));
+            (void)settle(&f);
+            (void)find(&f, "query=sources");
+        }
+    }
+    h = (struct heard){ 0 };
+    vault_news(f.vault, hear, &h);
+    CHECK(h.count == VAULT_NEWS_MAX + 1 && h.dropped == 500);
+    fixture_done(&f);
+}
+
+TEST(a_row_that_wants_no_more_ends_the_query)
+{
+    struct fixture f;
+    struct heard h = { 0 };
+
+    fixture_init(&f);
+    for (int i = 0; i < 5; i++)
+        put(&f, RECORD_EVENT, "event=sign-in");
+    CHECK(find_count(&f, "query=journal") == 5);
+    CHECK(strcmp(find_value(&f, "query=journal", FIELD_EVENT), "sign-in") == 0); /* its row() says no after one */
+    CHECK(find_count(&f, "query=journal") == 5 && h.count == 0);
+    fixture_done(&f);
+}
+
+TEST(views_ask_for_the_lock_of_the_store)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    f.options.store.read_only = true;
+    CHECK(vault_open(f.dir, &f.options, &f.err) == NULL && f.err.code == ERR_USAGE);
+    f.options.store.read_only = false;
+    fixture_done(&f);
+}
+
+TESTS(T(an_image_is_found_after_its_commit), T(a_result_is_found_after_its_commit),
+      T(two_that_send_the_same_uid_are_settled_in_order), T(what_never_was_committed_is_no_version),
+      T(at_most_sixteen_versions_are_looked_at), T(accounts_come_from_the_log), T(news_tells_what_was_folded),
+      T(a_row_that_wants_no_more_ends_the_query), T(views_ask_for_the_lock_of_the_store))
