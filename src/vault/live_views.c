@@ -237,7 +237,9 @@ static bool fold_some(struct live_views *v, uint64_t end)
     size_t folded = 0;
     bool ok = folder_batch(v->folder, v->store, end, BATCH_ENTRIES, hear, v, &folded, &err);
 
-    if (!ok) {
+    if (ok) {
+        news_publish(v->news); /* whoever acts on it asks for the position below, and waits for it */
+    } else {
         news_withdraw(v->news);
         log_error(v->log, "views.fold-failed", f_str("reason", error_name(err.code)), f_err(&err));
     }
@@ -246,8 +248,6 @@ static bool fold_some(struct live_views *v, uint64_t end)
     v->damaged = v->damaged || (!ok && err.code == ERR_DAMAGED);
     (void)pthread_cond_broadcast(&v->progress);
     (void)pthread_mutex_unlock(&v->mutex);
-    if (ok)
-        news_publish(v->news);
     return ok || err.code == ERR_DAMAGED;
 }
 

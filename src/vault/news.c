@@ -77,21 +77,25 @@ int news_fd(const struct news *n)
     return n->fd;
 }
 
-void news_add(struct news *n, struct span news)
+static void list_append(struct list *l, struct item *i)
 {
-    struct list *l = &n->batch;
-    struct item *i = l->count < VAULT_NEWS_MAX ? malloc(sizeof *i + news.len) : NULL;
-
-    if (i == NULL) {
-        l->dropped++;
-        return;
-    }
     i->next = NULL;
-    i->len = news.len;
-    memcpy(i->bytes, news.ptr, news.len);
     *l->end = i;
     l->end = &i->next;
     l->count++;
+}
+
+void news_add(struct news *n, struct span news)
+{
+    struct item *i = n->batch.count < VAULT_NEWS_MAX ? malloc(sizeof *i + news.len) : NULL;
+
+    if (i == NULL) {
+        n->batch.dropped++;
+        return;
+    }
+    i->len = news.len;
+    memcpy(i->bytes, news.ptr, news.len);
+    list_append(&n->batch, i);
 }
 
 void news_withdraw(struct news *n)
@@ -108,16 +112,15 @@ void news_publish(struct news *n)
     if (b->count == 0 && b->dropped == 0)
         return;
     (void)pthread_mutex_lock(&n->mutex);
-    if (l->count + b->count <= VAULT_NEWS_MAX && b->first != NULL) {
-        *l->end = b->first;
-        l->end = b->end;
-        l->count += b->count;
-        l->dropped += b->dropped;
-        list_init(b);
-    } else {
-        l->dropped += b->count + b->dropped;
-        list_done(b);
+    while (b->first != NULL && l->count < VAULT_NEWS_MAX) {
+        struct item *i = b->first;
+
+        b->first = i->next;
+        b->count--;
+        list_append(l, i);
     }
+    l->dropped += b->count + b->dropped;
+    list_done(b);
     (void)pthread_mutex_unlock(&n->mutex);
     written = write(n->fd, &one, sizeof one); /* full only when it is readable anyway */
     (void)written;
