@@ -22,7 +22,7 @@
 #define BUSY_MS 5000
 
 struct views {
-    char dir[PATH_MAX];        /* `dir`/views */
+    char dir[PATH_MAX];        /* `dir`/vault/views */
     char id_text[ID_TEXT_BYTES];
     char path[PATH_MAX];       /* of the database */
     struct page_vfs *vfs;

@@ -1,7 +1,7 @@
 /*
  * The views' database: which file it is, its schema, its connections (docs/views.md).
  *
- * `dir`/views/current names the view that counts; the view `id` lies in `dir`/views/<id>.db and <id>.db-wal.
+ * `dir`/vault/views/current names the view that counts; the view `id` lies in `dir`/vault/views/<id>.db and <id>.db-wal.
  * A new view is filled beside it and becomes current in one rename. Nothing here knows what is folded.
  */
 #ifndef FANAL_VAULT_VIEWS_H

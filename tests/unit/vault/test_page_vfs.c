@@ -19,7 +19,7 @@ static const uint8_t key[PAGE_KEY_BYTES] = { 1, 2, 3 };
 /* ---- a directory ---- */
 
 struct place {
-    char dir[64], views[96];
+    char dir[64], vault[80], views[96];
 };
 
 static struct place place_new(void)
@@ -28,7 +28,10 @@ static struct place place_new(void)
 
     if (mkdtemp(p.dir) == NULL)
         abort();
-    (void)snprintf(p.views, sizeof p.views, "%s/views", p.dir);
+    (void)snprintf(p.vault, sizeof p.vault, "%s/vault", p.dir);
+    (void)snprintf(p.views, sizeof p.views, "%s/views", p.vault);
+    if (mkdir(p.vault, 0700) != 0)
+        abort();
     return p;
 }
 
@@ -68,6 +71,7 @@ static void place_done(struct place *p)
 {
     (void)each_file(p->views, remove_file, NULL);
     (void)rmdir(p->views);
+    (void)rmdir(p->vault);
     (void)rmdir(p->dir);
 }
 

@@ -143,7 +143,7 @@ static size_t files_in(const char *dir, const char *suffix, char *path, size_t c
     DIR *d;
     size_t count = 0;
 
-    (void)snprintf(views, sizeof views, "%s/views", dir);
+    (void)snprintf(views, sizeof views, "%s/vault/views", dir);
     d = opendir(views);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
         if (strlen(e->d_name) >= strlen(suffix)
