@@ -25,6 +25,8 @@
 #define CONTEXTS_MAX 128
 /* How much of a data set is looked at to find its SOP class and instance: they are near its beginning (group 0008). */
 #define LOOK_BYTES ((size_t)64 * 1024)
+/* Read of a file at first; all of PART10_HEAD_MAX only where its File Meta Information is longer. */
+#define FIRST_LOOK_BYTES ((size_t)128 * 1024)
 
 static const char usage[] =
     "usage: fanal send [--aet A] [--aec B] FILE... HOST:PORT\n"
@@ -106,6 +108,13 @@ static bool look(struct walker *w, struct outgoing *f, struct span head, struct 
     return true;
 }
 
+static bool look_at(struct walker *w, struct outgoing *f, uint8_t *head, size_t most, struct error *err)
+{
+    size_t len = 0;
+
+    return read_head(f->path, head, most, &len, err) && look(w, f, span_of(head, len), err);
+}
+
 /* Fills s->files with what can be sent; what cannot is reported. */
 static bool look_at_all(struct sending *s, char **paths, size_t count, struct error *err)
 {
@@ -117,10 +126,10 @@ static bool look_at_all(struct sending *s, char **paths, size_t count, struct er
         for (size_t i = 0; i < count; i++) {
             struct outgoing *f = &s->files[s->file_count];
             struct error why = { 0 };
-            size_t len = 0;
 
             *f = (struct outgoing){ .path = paths[i] };
-            if (read_head(paths[i], head, PART10_HEAD_MAX, &len, &why) && look(w, f, span_of(head, len), &why))
+            if (look_at(w, f, head, FIRST_LOOK_BYTES, &why)
+                || (why.code == ERR_TRUNCATED && look_at(w, f, head, PART10_HEAD_MAX, &why)))
                 s->file_count++;
             else
                 report(s, paths[i], false, why.text);

@@ -1,7 +1,7 @@
 /*
  * An association against anything: it ends, leaves no object half kept, and answers with whole PDUs.
  * First byte: bit 0 a good A-ASSOCIATE-RQ goes before, bits 1-3 how the bytes are cut, bit 4 the peer falls silent,
- * bit 5 a C-STORE-RQ goes before (its data set is what follows).
+ * bit 5 a C-STORE-RQ goes before (its data set is what follows), bit 6 it pauses between the pieces.
  */
 #include <assert.h>
 
@@ -36,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         write_span(&s->peer.says, script);
     s->peer.chunk = chunks[how >> 1 & 7];
     s->peer.silent_at_end = how >> 4 & 1;
+    s->peer.hesitates = how >> 6 & 1;
     stage_run(s, true);
     assert(s->peer.closed && !s->vault.begun && s->vault.kept <= s->vault.begins);
     check_answers(s);

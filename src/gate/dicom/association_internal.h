@@ -49,7 +49,6 @@ struct dimse_message {
     struct command_set command;  /* borrows from command_bytes */
     bool discard;                /* the data set belongs to a command that is refused: read, not kept */
     uint16_t status;             /* then: why */
-    size_t room_bytes;           /* given out of command_bytes, not received yet */
 };
 
 /* ---- association.c ---- */

@@ -64,7 +64,8 @@ uint8_t *message_room(struct association *a, size_t wanted, size_t *room)
         association_abort(a, true, &err);
         return NULL;
     }
-    m->room_bytes = *room = wanted;
+    m->command_bytes.len -= wanted; /* nothing is there yet: message_received() counts it */
+    *room = wanted;
     return to;
 }
 
@@ -73,7 +74,7 @@ void message_received(struct association *a, size_t len)
     struct dimse_message *m = &a->message;
 
     if (m->phase == MESSAGE_COMMAND)
-        m->command_bytes.len -= m->room_bytes - len; /* what was not filled is given back */
+        (void)write_room(&m->command_bytes, len); /* the bytes lie there already */
     else if (!is_dropped(a))
         object_received(a, len);
 }

@@ -37,6 +37,8 @@ struct fake_peer {
     struct writer says;
     size_t said;
     size_t chunk;    /* how many bytes come at once */
+    bool hesitates;  /* every other time nothing is there yet */
+    bool hesitated;
     uint32_t ms_per_chunk; /* a slow peer */
     bool silent_at_end; /* does not close, waits */
     bool vault_dies;    /* told by wait() */
@@ -71,6 +73,9 @@ static inline ssize_t stage_receive(void *context, const struct iovec *parts, in
 
     if (left == 0)
         return p->silent_at_end ? TRANSPORT_WOULD_BLOCK : TRANSPORT_CLOSED;
+    p->hesitated = p->hesitates && !p->hesitated;
+    if (p->hesitated)
+        return TRANSPORT_WOULD_BLOCK;
     if (p->chunk && left > p->chunk)
         left = p->chunk;
     p->now_ms += p->ms_per_chunk;
@@ -102,6 +107,8 @@ static inline enum transport_ready stage_wait(void *context, int timeout_ms)
         p->vault_dies = false;
         return TRANSPORT_VAULT_GONE;
     }
+    if (p->hesitated)
+        return TRANSPORT_READABLE;
     p->now_ms += (uint64_t)timeout_ms;
     return TRANSPORT_TIMEOUT;
 }

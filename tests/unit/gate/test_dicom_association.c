@@ -25,7 +25,11 @@ TEST(an_object_is_kept_as_it_was_sent)
         const char *name;
         size_t chunk;
         uint32_t max_pdu, pixel_bytes;
+        bool hesitates;
     } rows[] = {
+        { "byte by byte, with pauses", 1, 200, 3000, true },
+        { "in sevens, with pauses", 7, 1000, 20000, true },
+        { "pauses before whole fragments", 16396, 16384, 600000, true },
         { "whole", 0, 131072, 525000 },
         { "byte by byte", 1, 200, 3000 },
         { "in sevens", 7, 1000, 20000 },
@@ -41,6 +45,7 @@ TEST(an_object_is_kept_as_it_was_sent)
 
         write_data_set(&data_set, CT_CLASS, SOP, STUDY, row->pixel_bytes);
         s->peer.chunk = row->chunk;
+        s->peer.hesitates = row->hesitates;
         say_associate(s);
         say_store(s, 3, 1, CT_CLASS, SOP, writer_span(&data_set), row->max_pdu);
         say_echo(s, 2);
