@@ -39,7 +39,8 @@ bool slot_for_unit(struct store *s, struct span unit, uint32_t *slot, struct err
 static struct batch *open_batch(struct store *s, size_t body_bytes, struct error *err)
 {
     while (s->latched == ERR_NONE && s->open != NULL
-           && (s->open->count == COMMIT_ENTRIES_MAX || (s->open->body_bytes > 0 && s->open->body_bytes + body_bytes > BATCH_BODY_BYTES_MAX))) {
+           && (s->open->count == COMMIT_ENTRIES_MAX || s->open->log.len >= BATCH_LOG_BYTES_MAX
+               || (s->open->body_bytes > 0 && s->open->body_bytes + body_bytes > BATCH_BODY_BYTES_MAX))) {
         s->kicked = true;
         (void)pthread_cond_signal(&s->work);
         (void)pthread_cond_wait(&s->room, &s->lock);
@@ -98,7 +99,8 @@ static bool draft_entry(struct store *s, const struct append *a, struct draft *d
         d->h.large = a->body->large;
         memcpy(d->h.name, a->body->name, sizeof d->h.name);
     } else {
-        if (!slot_for_unit(s, a->unit, &d->h.slot, err) || !keyring_data_key(s->keyring, &s->owner_seal, d->h.slot, data_key, err))
+        if (!slot_for_unit(s, a->unit, &d->h.slot, err)
+            || !keyring_data_key(s->keyring, &s->owner_seal, d->h.slot, data_key, err))
             return false;
         seal_random(d->h.salt, sizeof d->h.salt);
         seal_record_keys(data_key, d->h.salt, &d->keys);
@@ -133,14 +135,17 @@ static bool add_entry(struct store *s, struct batch *b, struct draft *d, const s
         d->h.place = place_body(s, a->body, a->received_us);
     memset(out, 0, d->h.length);
     entry_header_encode(&d->h, out);
-    if (!seal_encrypt(&s->owner_seal, d->keys.facts, nonce, span_part(bytes, ENTRY_AAD_FROM, ENTRY_HEADER_BYTES - ENTRY_AAD_FROM),
-                      writer_span(&s->facts), out + ENTRY_HEADER_BYTES, err)
+    if (!seal_encrypt(&s->owner_seal, d->keys.facts, nonce,
+                      span_part(bytes, ENTRY_AAD_FROM, ENTRY_HEADER_BYTES - ENTRY_AAD_FROM), writer_span(&s->facts),
+                      out + ENTRY_HEADER_BYTES, err)
         || !merkle_leaf(&s->owner_seal, &bytes, 1, &b->leaves[b->count], err)) {
         b->log.len = from;
         s->plan = before;
         return false;
     }
-    *item = (struct batch_item){ .position = d->h.position, .cookie = a->cookie, .offset = (uint32_t)from, .body = a->body, .place = d->h.place };
+    *item = (struct batch_item){
+        .position = d->h.position, .cookie = a->cookie, .offset = (uint32_t)from, .body = a->body, .place = d->h.place
+    };
     b->count++;
     b->body_bytes += a->body != NULL ? body_stored_bytes(a->body->bytes) : 0;
     s->plan.position++;

@@ -1,8 +1,8 @@
 /*
  * Bodies on their way in: copied, cut into chunks, encrypted and hashed while they arrive (docs/format.md, "Bodies").
  *
- * Up to BODY_BUFFERED_MAX the ciphertext waits in memory for its commit; a larger body streams into a file of its own and
- * the buffer is reused, so memory does not grow with the object. All of it is the owner's.
+ * Up to BODY_BUFFERED_MAX the ciphertext waits in memory for its commit; a larger body streams into a file of its own
+ * and the buffer is reused, so memory does not grow with the object. All of it is the owner's.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,7 +28,8 @@ struct body *body_new(struct store *s, enum body_class body_class, struct span u
     uint8_t data_key[KEY_BYTES];
     struct body *b;
 
-    if (s->read_only || unit.len == 0 || unit.len > UNIT_TEXT_MAX || body_class < BODY_IMAGES || body_class > BODY_CLASS_COUNT) {
+    if (s->read_only || unit.len == 0 || unit.len > UNIT_TEXT_MAX || body_class < BODY_IMAGES
+        || body_class > BODY_CLASS_COUNT) {
         (void)error_set(err, ERR_LIMIT, "no body of class %d with a unit of %zu bytes", (int)body_class, unit.len);
         return NULL;
     }
@@ -47,7 +48,8 @@ struct body *body_new(struct store *s, enum body_class body_class, struct span u
     b->fd = -1;
     b->stored = writer_new(BODY_BUFFERED_MAX + (size_t)2 * CHUNK_STORED_BYTES);
     seal_random(b->salt, sizeof b->salt);
-    if (!slot_for_unit(s, unit, &b->slot, err) || !keyring_data_key(s->keyring, &s->owner_seal, b->slot, data_key, err)) {
+    if (!slot_for_unit(s, unit, &b->slot, err)
+        || !keyring_data_key(s->keyring, &s->owner_seal, b->slot, data_key, err)) {
         body_free(b);
         return NULL;
     }
@@ -93,7 +95,8 @@ static bool flush_large(struct body *b, struct error *err)
 
     if (!disk_write_at(d, b->fd, stored, b->stored_from, err))
         return false;
-    d->ops->write_behind(d->context, b->fd, (off_t)b->stored_from, (off_t)stored.len); /* so that the sync at the end is short */
+    d->ops->write_behind(d->context, b->fd, (off_t)b->stored_from,
+                         (off_t)stored.len); /* so that the sync at the end is short */
     b->stored_from += stored.len;
     writer_reset(&b->stored);
     return space_for_objects(b->store, err);
@@ -178,7 +181,8 @@ static bool peek_chunk(struct body *b, uint64_t index, uint8_t clear[CHUNK_BYTES
     }
     seal_chunk_nonce((uint32_t)index, false, nonce);
     return stored_chunk(b, index, stored, err)
-        && seal_decrypt(&b->store->owner_seal, b->keys.body, nonce, span_of(NULL, 0), span_of(stored, CHUNK_STORED_BYTES), clear, err);
+           && seal_decrypt(&b->store->owner_seal, b->keys.body, nonce, span_of(NULL, 0),
+                           span_of(stored, CHUNK_STORED_BYTES), clear, err);
 }
 
 bool body_peek(struct body *b, uint64_t offset, uint8_t *out, size_t len, struct error *err)

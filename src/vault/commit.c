@@ -2,8 +2,8 @@
  * Group commit: the thread that writes, syncs and confirms, and the one that syncs body files beside it
  * (docs/format.md, "Order of writing").
  *
- * While one batch is being written and synced the owner fills the next. The next batch writes nothing before the syncs of
- * this one have returned.
+ * While one batch is being written and synced the owner fills the next. The next batch writes nothing before the syncs
+ * of this one have returned.
  */
 #include <assert.h>
 #include <errno.h>
@@ -105,7 +105,8 @@ static bool sync_batch(struct store *s, struct batch *b, struct error *err)
 
 /* ---- writing a batch ---- */
 
-bool segment_create(struct store *s, uint32_t number, uint64_t first_position, const struct hash *previous, struct error *err)
+bool segment_create(struct store *s, uint32_t number, uint64_t first_position, const struct hash *previous,
+                    struct error *err)
 {
     struct segment_header h = { .number = number, .first_position = first_position, .previous = *previous };
     uint8_t bytes[SEGMENT_HEADER_BYTES];
@@ -153,7 +154,7 @@ static bool body_file_for(struct store *s, enum body_class c, const struct body_
         return true;
     body_header_encode(c, want, keyring_vault_id(s->keyring), keyring_keys(s->keyring)->file, header);
     return disk_write_at(&s->disk, out->fd, span_of(header, sizeof header), 0, err) && sync_fd(s, out->fd, err)
-        && disk_sync_dir(&s->disk, body_class_dirs[c], err);
+           && disk_sync_dir(&s->disk, body_class_dirs[c], err);
 }
 
 static bool write_bodies(struct store *s, struct batch *b, struct error *err)
@@ -164,7 +165,8 @@ static bool write_bodies(struct store *s, struct batch *b, struct error *err)
         if (body == NULL || body->large)
             continue;
         if (!body_file_for(s, body->body_class, &b->items[i].place, err)
-            || !disk_write_at(&s->disk, s->body_out[body->body_class - 1].fd, writer_span(&body->stored), b->items[i].place.length, err))
+            || !disk_write_at(&s->disk, s->body_out[body->body_class - 1].fd, writer_span(&body->stored),
+                              b->items[i].place.length, err))
             return error_within(err, "bodies");
     }
     return true;
@@ -180,9 +182,13 @@ static bool add_marker(struct store *s, struct batch *b, struct marker *m, struc
     for (size_t i = 0; i < b->count; i++)
         if (!merkle_append(&tree, &s->commit_seal, &b->leaves[i], err))
             return false;
-    *m = (struct marker){ .size = tree.size, .commit = s->end.marker.commit + 1, .newest_rule = b->newest_rule,
-                          .previous = s->end.marker_hash, .batch = address_of(s->end.segment, s->end.offset),
-                          .written_us = clock_wall_us(s->clock), .count = (uint32_t)b->count };
+    *m = (struct marker){ .size = tree.size,
+                          .commit = s->end.marker.commit + 1,
+                          .newest_rule = b->newest_rule,
+                          .previous = s->end.marker_hash,
+                          .batch = address_of(s->end.segment, s->end.offset),
+                          .written_us = clock_wall_us(s->clock),
+                          .count = (uint32_t)b->count };
     memcpy(m->in_use, b->in_use, sizeof m->in_use);
     if (!merkle_root(&tree, &s->commit_seal, &m->root, err))
         return false;
@@ -221,7 +227,8 @@ static bool undo(struct store *s, uint32_t segment_before, struct error *err)
     return true;
 }
 
-static enum outcome write_batch(struct store *s, struct batch *b, struct marker *m, struct hash *hash, struct error *err)
+static enum outcome write_batch(struct store *s, struct batch *b, struct marker *m, struct hash *hash,
+                                struct error *err)
 {
     uint32_t segment_before = s->end.segment;
     bool ok = ledger_reserve(&s->ledger, b->count, err);
@@ -234,7 +241,7 @@ static enum outcome write_batch(struct store *s, struct batch *b, struct marker 
         }
     }
     ok = ok && add_marker(s, b, m, hash, err) && write_bodies(s, b, err)
-        && (disk_write_at(&s->disk, s->log_fd, writer_span(&b->log), s->end.offset, err) || error_within(err, "log"));
+         && (disk_write_at(&s->disk, s->log_fd, writer_span(&b->log), s->end.offset, err) || error_within(err, "log"));
     if (ok)
         return sync_batch(s, b, err) ? OUTCOME_DONE : OUTCOME_LATCH;
     if ((err->code == ERR_NO_SPACE || err->code == ERR_MEMORY) && undo(s, segment_before, &(struct error){ 0 }))
@@ -248,7 +255,8 @@ static bool adopt(struct store *s, struct batch *b, const struct marker *m, cons
     for (size_t i = 0; i < b->count; i++) {
         struct body *body = b->items[i].body;
 
-        if (!ledger_append(&s->ledger, &s->commit_seal, &b->leaves[i], address_of(s->end.segment, s->end.offset + b->items[i].offset), err))
+        if (!ledger_append(&s->ledger, &s->commit_seal, &b->leaves[i],
+                           address_of(s->end.segment, s->end.offset + b->items[i].offset), err))
             return false;
         if (body == NULL)
             continue;

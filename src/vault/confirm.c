@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "vault/store_internal.h"
 
-#define COPIES 2
-#define CONFIRM_FIXED_BYTES 256u
+#define COPIES               2
+#define CONFIRM_FIXED_BYTES  256u
 #define CHECKPOINT_BYTES_MAX 512u
 
 static const char *const copy_names[COPIES] = { "confirm.0", "confirm.1" };
@@ -53,7 +53,8 @@ static bool key_id(struct store *s, struct seal *seal, const uint8_t *public_key
     return ok;
 }
 
-bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w, struct error *err)
+bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w,
+                     struct error *err)
 {
     uint8_t seed[KEY_BYTES], secret[crypto_sign_SECRETKEYBYTES], public_key[crypto_sign_PUBLICKEYBYTES];
     uint8_t signature[4 + crypto_sign_BYTES];
@@ -67,7 +68,7 @@ bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const st
     write_base64(w, span_of(root->bytes, HASH_BYTES));
     write_str(w, "\n");
     ok = writer_ok(w, err, "checkpoint") && key_id(s, seal, public_key, signature, err)
-        && crypto_sign_detached(signature + 4, NULL, w->ptr, w->len, secret) == 0;
+         && crypto_sign_detached(signature + 4, NULL, w->ptr, w->len, secret) == 0;
     seal_wipe(secret, sizeof secret);
     seal_wipe(seed, sizeof seed);
     if (!ok)
@@ -92,12 +93,16 @@ bool checkpoint_read(struct store *s, struct seal *seal, uint64_t *size, struct 
     ok = file_slurp(path, &got, NULL);
     rest = writer_span(&got);
     rest = span_part(rest, span_index(rest, '\n') + 1, rest.len); /* behind the origin */
-    ok = ok && span_to_str(span_part(rest, 0, span_index(rest, '\n')), line, sizeof line) && line[0] >= '0' && line[0] <= '9';
+    ok = ok && span_to_str(span_part(rest, 0, span_index(rest, '\n')), line, sizeof line) && line[0] >= '0'
+         && line[0] <= '9';
     if (ok)
         *size = strtoull(line, NULL, 10);
     rest = span_part(rest, span_index(rest, '\n') + 1, rest.len);
-    ok = ok && sodium_base642bin(root->bytes, HASH_BYTES, (const char *)rest.ptr, span_index(rest, '\n'), NULL, &n, NULL,
-                                 sodium_base64_VARIANT_ORIGINAL) == 0 && n == HASH_BYTES;
+    ok = ok
+         && sodium_base642bin(root->bytes, HASH_BYTES, (const char *)rest.ptr, span_index(rest, '\n'), NULL, &n, NULL,
+                              sodium_base64_VARIANT_ORIGINAL)
+                == 0
+         && n == HASH_BYTES;
     /* Ed25519 signs the same text to the same bytes: so the file is ours to the last bit, or it is not. */
     ok = ok && checkpoint_note(s, seal, *size, root, &want, NULL) && span_equal(writer_span(&got), writer_span(&want));
     writer_done(&got);
@@ -162,7 +167,7 @@ static bool replace_all(struct store *s, struct error *err)
     if (ok) {
         writer_reset(&w);
         ok = checkpoint_note(s, &s->commit_seal, s->end.marker.size, &s->end.marker.root, &w, err)
-            && disk_replace(&s->disk, "checkpoint", writer_span(&w), err);
+             && disk_replace(&s->disk, "checkpoint", writer_span(&w), err);
     }
     writer_done(&w);
     return ok;
@@ -202,7 +207,8 @@ static bool read_copy(struct store *s, int copy, struct writer *w, struct confir
         return false;
     all = writer_span(w);
     if (all.len < CONFIRM_FIXED_BYTES + HASH_BYTES || memcmp(all.ptr, "FANALCFM", 8) != 0
-        || !seal_mac_fits(keyring_keys(s->keyring)->confirm, span_part(all, 0, all.len - HASH_BYTES), all.ptr + all.len - HASH_BYTES, HASH_BYTES)
+        || !seal_mac_fits(keyring_keys(s->keyring)->confirm, span_part(all, 0, all.len - HASH_BYTES),
+                          all.ptr + all.len - HASH_BYTES, HASH_BYTES)
         || memcmp(all.ptr + 16, keyring_vault_id(s->keyring), VAULT_ID_BYTES) != 0)
         return false;
     r = reader_over(all);

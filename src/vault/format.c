@@ -245,7 +245,8 @@ bool marker_fixed_decode(struct span bytes, struct marker *out, struct error *er
     return true;
 }
 
-bool marker_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct marker *out, struct span *leaves, struct error *err)
+bool marker_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct marker *out, struct span *leaves,
+                   struct error *err)
 {
     size_t signed_bytes = bytes.len - HASH_BYTES;
     struct marker m;
@@ -260,7 +261,8 @@ bool marker_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct marke
     return true;
 }
 
-void segment_header_encode(const struct segment_header *h, const uint8_t key[KEY_BYTES], uint8_t out[SEGMENT_HEADER_BYTES])
+void segment_header_encode(const struct segment_header *h, const uint8_t key[KEY_BYTES],
+                           uint8_t out[SEGMENT_HEADER_BYTES])
 {
     struct pen p = { .out = out };
 
@@ -274,7 +276,8 @@ void segment_header_encode(const struct segment_header *h, const uint8_t key[KEY
     seal_mac(key, span_of(out, 96), out + 96);
 }
 
-bool segment_header_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct segment_header *out, struct error *err)
+bool segment_header_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct segment_header *out,
+                           struct error *err)
 {
     struct reader r = reader_over(bytes);
     struct segment_header h = { 0 };

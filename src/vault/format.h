@@ -1,8 +1,8 @@
 /*
  * docs/format.md as C: headers of files, entries and markers, to bytes and back.
  *
- * Decoding checks everything a header can say about itself (magic, version, checksums, reserved bytes, limits, and the HMAC where
- * there is one); whether it belongs where it was found is the caller's question.
+ * Decoding checks everything a header can say about itself (magic, version, checksums, reserved bytes, limits, and the
+ * HMAC where there is one); whether it belongs where it was found is the caller's question.
  */
 #ifndef FANAL_VAULT_FORMAT_H
 #define FANAL_VAULT_FORMAT_H
@@ -11,23 +11,23 @@
 #include "record/kind.h"
 #include "vault/merkle.h"
 
-#define VAULT_ID_BYTES 16
-#define RECORD_ALIGN 32u
-#define ENTRY_HEADER_BYTES 192u
-#define MARKER_FIXED_BYTES 160u /* before the leaves */
-#define MARKER_BYTES_MAX (MARKER_FIXED_BYTES + HASH_BYTES * COMMIT_ENTRIES_MAX + HASH_BYTES)
+#define VAULT_ID_BYTES       16
+#define RECORD_ALIGN         32u
+#define ENTRY_HEADER_BYTES   192u
+#define MARKER_FIXED_BYTES   160u /* before the leaves */
+#define MARKER_BYTES_MAX     (MARKER_FIXED_BYTES + HASH_BYTES * COMMIT_ENTRIES_MAX + HASH_BYTES)
 #define SEGMENT_HEADER_BYTES 128u
-#define BODY_HEADER_BYTES 64u
-#define CHUNK_BYTES 65536u
-#define CHUNK_STORED_BYTES (CHUNK_BYTES + TAG_BYTES)
-#define FACTS_BYTES_MAX ((size_t)1 << 20)
+#define BODY_HEADER_BYTES    64u
+#define CHUNK_BYTES          65536u
+#define CHUNK_STORED_BYTES   (CHUNK_BYTES + TAG_BYTES)
+#define FACTS_BYTES_MAX      ((size_t)1 << 20)
 /* Facts as stored at their longest: length of the unit, its name, the list, the tag. */
-#define FACTS_STORED_MAX (2u + 512u + FACTS_BYTES_MAX + TAG_BYTES)
-#define ENTRY_BYTES_MAX (ENTRY_HEADER_BYTES + FACTS_STORED_MAX + RECORD_ALIGN)
+#define FACTS_STORED_MAX   (2u + 512u + FACTS_BYTES_MAX + TAG_BYTES)
+#define ENTRY_BYTES_MAX    (ENTRY_HEADER_BYTES + FACTS_STORED_MAX + RECORD_ALIGN)
 #define COMMIT_ENTRIES_MAX 4096u
-#define BODY_CLASS_COUNT 2u /* BODY_IMAGES, BODY_RESULTS */
-#define BODY_BYTES_MAX ((uint64_t)CHUNK_BYTES * UINT32_MAX)
-#define LARGE_NAME_BYTES 16
+#define BODY_CLASS_COUNT   2u /* BODY_IMAGES, BODY_RESULTS */
+#define BODY_BYTES_MAX     ((uint64_t)CHUNK_BYTES * UINT32_MAX)
+#define LARGE_NAME_BYTES   16
 
 /* Segment number × 2^32 + offset. */
 typedef uint64_t address;
@@ -52,7 +52,7 @@ uint32_t crc32c(struct span bytes);
 
 /* Which body file, and where in it. */
 struct body_file {
-    uint32_t month; /* yyyymm */
+    uint32_t month;  /* yyyymm */
     uint32_t number; /* 0: none yet */
     uint64_t length; /* of a file in use; in an entry: offset of the body */
 };
@@ -70,8 +70,8 @@ struct entry_header {
     uint32_t facts_bytes; /* stored */
     uint32_t length;
     uint64_t body_bytes;
-    struct body_file place;           /* unless large */
-    uint8_t name[LARGE_NAME_BYTES];   /* where large */
+    struct body_file place;         /* unless large */
+    uint8_t name[LARGE_NAME_BYTES]; /* where large */
     struct hash body_root;
     uint64_t previous_rule; /* + 1 */
 };
@@ -110,7 +110,8 @@ void marker_fixed_encode(const struct marker *m, uint8_t out[MARKER_FIXED_BYTES]
 /* The fixed part alone, without its HMAC: for finding the length, and for the confirm file's copy. */
 bool marker_fixed_decode(struct span bytes, struct marker *out, struct error *err);
 /* bytes: exactly the marker; leaves (count of them) borrow from it. */
-bool marker_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct marker *out, struct span *leaves, struct error *err);
+bool marker_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct marker *out, struct span *leaves,
+                   struct error *err);
 
 struct segment_header {
     uint64_t number;
@@ -118,8 +119,10 @@ struct segment_header {
     uint8_t vault_id[VAULT_ID_BYTES];
     struct hash previous;
 };
-void segment_header_encode(const struct segment_header *h, const uint8_t key[KEY_BYTES], uint8_t out[SEGMENT_HEADER_BYTES]);
-bool segment_header_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct segment_header *out, struct error *err);
+void segment_header_encode(const struct segment_header *h, const uint8_t key[KEY_BYTES],
+                           uint8_t out[SEGMENT_HEADER_BYTES]);
+bool segment_header_decode(struct span bytes, const uint8_t key[KEY_BYTES], struct segment_header *out,
+                           struct error *err);
 
 /* The header of a shared body file is a function of what it is; a reader compares. */
 void body_header_encode(enum body_class body_class, const struct body_file *f, const uint8_t vault_id[VAULT_ID_BYTES],

@@ -14,8 +14,8 @@
 #include "vault/keyring_format.h"
 #include "vault/unit_map.h"
 
-#define COPIES 2
-#define KEY_CACHE 256u /* data keys kept open; a power of two */
+#define COPIES     2
+#define KEY_CACHE  256u /* data keys kept open; a power of two */
 #define SLOTS_READ 512u /* slots read at once while opening */
 
 static const char *const copy_names[COPIES] = { "keyring.0", "keyring.1" };
@@ -42,7 +42,7 @@ struct keyring {
     struct dirty_slot {
         uint32_t slot;
         uint8_t tag[UNIT_TAG_BYTES];
-    } *dirty; /* assigned and not yet written so */
+    } * dirty; /* assigned and not yet written so */
     size_t dirty_count, dirty_cap;
 };
 
@@ -52,8 +52,8 @@ static uint64_t slot_offset(uint32_t number)
 }
 
 /* `count` fresh ready slots from `first` on; the caller frees. NULL without memory. */
-static uint8_t *slots_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t first, uint32_t count,
-                           struct error *err)
+static uint8_t *slots_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t first,
+                           uint32_t count, struct error *err)
 {
     uint8_t *slots = malloc((size_t)count * KEYRING_SLOT_BYTES);
 
@@ -70,7 +70,8 @@ static uint8_t *slots_make(struct seal *s, const struct vault_keys *keys, const 
     return slots;
 }
 
-bool keyring_create(const struct disk *d, const struct seal_suite *suite, struct span secret, uint64_t now_us, struct error *err)
+bool keyring_create(const struct disk *d, const struct seal_suite *suite, struct span secret, uint64_t now_us,
+                    struct error *err)
 {
     struct seal s;
     struct vault_keys *keys = sodium_malloc(sizeof *keys);
@@ -126,7 +127,8 @@ static bool unseal(struct keyring *k, struct span secret, keyring_finding *repor
     memcpy(k->vault_id, header[use] + 40, VAULT_ID_BYTES);
     for (int i = 0; i < COPIES; i++)
         if (!there[i] || memcmp(header[i], header[use], KEYRING_HEADER_BYTES) != 0)
-            report(context, i == 0 ? "keyring.0: header is damaged or missing" : "keyring.1: header is damaged or missing");
+            report(context,
+                   i == 0 ? "keyring.0: header is damaged or missing" : "keyring.1: header is damaged or missing");
     return true;
 }
 
@@ -140,7 +142,8 @@ static uint32_t read_slots(int fd, uint32_t first, uint8_t *out)
     memset(out, 0, (size_t)SLOTS_READ * KEYRING_SLOT_BYTES);
     if (fd < 0 || !file_size(fd, &size, NULL) || size <= from)
         return 0;
-    len = size - from < (uint64_t)SLOTS_READ * KEYRING_SLOT_BYTES ? (size_t)(size - from) : SLOTS_READ * KEYRING_SLOT_BYTES;
+    len = size - from < (uint64_t)SLOTS_READ * KEYRING_SLOT_BYTES ? (size_t)(size - from)
+                                                                  : SLOTS_READ * KEYRING_SLOT_BYTES;
     (void)file_read_at(fd, out, len, from, NULL);
     return (uint32_t)((len + KEYRING_SLOT_BYTES - 1) / KEYRING_SLOT_BYTES);
 }
@@ -153,8 +156,8 @@ static bool is_zero(const uint8_t *slot)
 enum slot_verdict { SLOT_SAME, SLOT_HEAL, SLOT_MAKE, SLOT_DAMAGED_0, SLOT_DAMAGED_1, SLOT_LOST };
 
 /*
- * Compares the two copies of a slot; *best is the one to believe (NULL where lost). An unfinished growth or assignment is
- * to be healed from the believed one; what cannot have come from a cut between two writes is damage.
+ * Compares the two copies of a slot; *best is the one to believe (NULL where lost). An unfinished growth or assignment
+ * is to be healed from the believed one; what cannot have come from a cut between two writes is damage.
  */
 static enum slot_verdict slot_judge(const struct vault_keys *keys, uint32_t number, const uint8_t *a, const uint8_t *b,
                                     const uint8_t **best)
@@ -296,8 +299,8 @@ struct keyring *keyring_open(const struct disk *d, const struct seal_suite *suit
         return NULL;
     }
     memset(k->secrets, 0, sizeof *k->secrets);
-    if (!open_copies(k, read_only, report, context, err) || !seal_init(&k->seal, suite, err) || !unseal(k, secret, report, context, err)
-        || !walk(k, true, !read_only, report, context, err)) {
+    if (!open_copies(k, read_only, report, context, err) || !seal_init(&k->seal, suite, err)
+        || !unseal(k, secret, report, context, err) || !walk(k, true, !read_only, report, context, err)) {
         keyring_close(k);
         return NULL;
     }
@@ -463,8 +466,9 @@ bool keyring_grow(struct keyring *k, struct error *err)
     if (slots == NULL)
         return false;
     for (int i = 0; ok && i < COPIES; i++)
-        ok = disk_write_at(k->disk, k->fd[i], span_of(slots, (size_t)KEYRING_BATCH * KEYRING_SLOT_BYTES), slot_offset(first), err)
-            && disk_sync(k->disk, k->fd[i], err);
+        ok = disk_write_at(k->disk, k->fd[i], span_of(slots, (size_t)KEYRING_BATCH * KEYRING_SLOT_BYTES),
+                           slot_offset(first), err)
+             && disk_sync(k->disk, k->fd[i], err);
     free(slots);
     if (!ok)
         return error_within(err, "keyring");
@@ -520,6 +524,7 @@ bool keyring_check(struct keyring *k, keyring_finding *report, void *context, st
     for (int i = 0; i < COPIES; i++)
         if (k->fd[i] < 0 || !file_read_at(k->fd[i], header, sizeof header, 0, NULL)
             || !seal_mac_fits(k->secrets->keys.keyring, span_of(header, 480), header + 480, HASH_BYTES))
-            report(context, i == 0 ? "keyring.0: header is damaged or missing" : "keyring.1: header is damaged or missing");
+            report(context,
+                   i == 0 ? "keyring.0: header is damaged or missing" : "keyring.1: header is damaged or missing");
     return walk(k, false, false, report, context, err);
 }

@@ -1,8 +1,10 @@
 /*
- * The keyring: two copies of a file of fixed slots, one data key each, wrapped by the master key (docs/format.md, "Keyring").
+ * The keyring: two copies of a file of fixed slots, one data key each, wrapped by the master key (docs/format.md,
+ * "Keyring").
  *
- * Opens with the operator's secret, gives data keys to units, remembers which unit has which. Nothing outside sees the master
- * key. keyring_data_key() and keyring_assign() may be called from any thread; the rest belongs to one thread at a time.
+ * Opens with the operator's secret, gives data keys to units, remembers which unit has which. Nothing outside sees the
+ * master key. keyring_data_key() and keyring_assign() may be called from any thread; the rest belongs to one thread at
+ * a time.
  */
 #ifndef FANAL_VAULT_KEYRING_H
 #define FANAL_VAULT_KEYRING_H
@@ -10,9 +12,9 @@
 #include "vault/disk.h"
 #include "vault/format.h"
 
-#define KEYRING_BATCH 256u     /* slots made at once */
-#define KEYRING_LOW_WATER 128u /* ready slots below which the next batch is made */
-#define KEYRING_SLOT_BYTES 128u
+#define KEYRING_BATCH        256u /* slots made at once */
+#define KEYRING_LOW_WATER    128u /* ready slots below which the next batch is made */
+#define KEYRING_SLOT_BYTES   128u
 #define KEYRING_HEADER_BYTES 512u
 
 enum slot_state { SLOT_READY = 1, SLOT_ASSIGNED = 2, SLOT_ERASED = 3, SLOT_SIGNING = 4 };
@@ -33,7 +35,8 @@ struct keyring;
 /* What a check of the copies found: a sentence without patient data. */
 typedef void keyring_finding(void *context, const char *text);
 
-bool keyring_create(const struct disk *d, const struct seal_suite *suite, struct span secret, uint64_t now_us, struct error *err);
+bool keyring_create(const struct disk *d, const struct seal_suite *suite, struct span secret, uint64_t now_us,
+                    struct error *err);
 
 /*
  * Opens; d, suite are borrowed for its life. Unfinished growths are completed unless read_only. What is damaged goes to
@@ -46,7 +49,8 @@ void keyring_close(struct keyring *k);
 const struct vault_keys *keyring_keys(const struct keyring *k);
 const uint8_t *keyring_vault_id(const struct keyring *k);
 
-/* The unit's slot, or the next ready one, which becomes the unit's. ERR_BUSY where none is ready: keyring_grow() first. */
+/* The unit's slot, or the next ready one, which becomes the unit's. ERR_BUSY where none is ready: keyring_grow() first.
+ */
 bool keyring_slot_of(struct keyring *k, struct span unit, uint32_t *slot, struct error *err);
 /* What an entry behind the confirmed point says: `slot` is that unit's. */
 bool keyring_assign(struct keyring *k, struct span unit, uint32_t slot, struct error *err);

@@ -5,9 +5,9 @@
 
 #include "base/reader.h"
 
-#define ARGON2_PASSES 3u
-#define ARGON2_KIB 65536u
-#define KEY_FILE_PREFIX SPAN_LIT("key:")
+#define ARGON2_PASSES      3u
+#define ARGON2_KIB         65536u
+#define KEY_FILE_PREFIX    SPAN_LIT("key:")
 #define KEY_FILE_BYTES_MIN 32u
 
 enum kdf { KDF_ARGON2ID = 1, KDF_KEY_FILE = 2 };
@@ -39,8 +39,9 @@ static uint32_t get_u32(const uint8_t *in)
 
 static enum kdf kdf_of(struct span secret)
 {
-    return span_starts(secret, KEY_FILE_PREFIX) && secret.len >= KEY_FILE_PREFIX.len + KEY_FILE_BYTES_MIN ? KDF_KEY_FILE
-                                                                                                       : KDF_ARGON2ID;
+    return span_starts(secret, KEY_FILE_PREFIX) && secret.len >= KEY_FILE_PREFIX.len + KEY_FILE_BYTES_MIN
+               ? KDF_KEY_FILE
+               : KDF_ARGON2ID;
 }
 
 /* The key-encryption key for a header's salt and parameters. */
@@ -52,7 +53,8 @@ static bool kek_of(struct span secret, const uint8_t *header, uint8_t kek[KEY_BY
     uint8_t salt[KEY_BYTES] = { 0 };
 
     if (kdf != kdf_of(secret))
-        return error_set(err, ERR_SEALED, "the keyring opens with a %s", kdf == KDF_KEY_FILE ? "key file" : "passphrase");
+        return error_set(err, ERR_SEALED, "the keyring opens with a %s",
+                         kdf == KDF_KEY_FILE ? "key file" : "passphrase");
     memcpy(salt, header + 16, 16);
     if (kdf == KDF_KEY_FILE) {
         seal_mac(salt, span_part(secret, KEY_FILE_PREFIX.len, secret.len), kek);
@@ -61,13 +63,14 @@ static bool kek_of(struct span secret, const uint8_t *header, uint8_t kek[KEY_BY
     if (passes != ARGON2_PASSES || kib != ARGON2_KIB)
         return error_set(err, ERR_DAMAGED, "keyring header: Argon2id parameters are not ours");
     if (crypto_pwhash(kek, KEY_BYTES, (const char *)secret.ptr, secret.len, salt, passes, kib * 1024,
-                      crypto_pwhash_ALG_ARGON2ID13) != 0)
+                      crypto_pwhash_ALG_ARGON2ID13)
+        != 0)
         return error_set(err, ERR_MEMORY, "Argon2id needs %llu KiB", (unsigned long long)kib);
     return true;
 }
 
 bool keyring_header_make(struct seal *s, struct vault_keys *keys, struct span secret, uint64_t now_us,
-                        uint8_t out[KEYRING_HEADER_BYTES], struct error *err)
+                         uint8_t out[KEYRING_HEADER_BYTES], struct error *err)
 {
     uint8_t kek[KEY_BYTES];
     bool ok;
@@ -94,7 +97,7 @@ bool keyring_header_make(struct seal *s, struct vault_keys *keys, struct span se
 }
 
 bool keyring_header_open(struct seal *s, const uint8_t header[KEYRING_HEADER_BYTES], struct span secret,
-                        struct vault_keys *keys, struct error *err)
+                         struct vault_keys *keys, struct error *err)
 {
     uint8_t kek[KEY_BYTES];
     bool ok;
@@ -103,7 +106,8 @@ bool keyring_header_open(struct seal *s, const uint8_t header[KEYRING_HEADER_BYT
         return error_set(err, ERR_DAMAGED, "keyring header is not ours");
     if (!kek_of(secret, header, kek, err))
         return false;
-    ok = seal_decrypt(s, kek, header + 64, span_of(header, 64), span_of(header + 76, KEY_BYTES + TAG_BYTES), keys->master, err);
+    ok = seal_decrypt(s, kek, header + 64, span_of(header, 64), span_of(header + 76, KEY_BYTES + TAG_BYTES),
+                      keys->master, err);
     seal_wipe(kek, sizeof kek);
     if (!ok)
         return error_set(err, ERR_SEALED, "the secret does not open the keyring");
@@ -130,7 +134,7 @@ void slot_associated(uint32_t number, const uint8_t vault_id[VAULT_ID_BYTES], ui
 }
 
 bool slot_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t number,
-                      enum slot_state state, uint8_t out[KEYRING_SLOT_BYTES], struct error *err)
+               enum slot_state state, uint8_t out[KEYRING_SLOT_BYTES], struct error *err)
 {
     uint8_t key[KEY_BYTES];
     uint8_t associated[4 + VAULT_ID_BYTES];
@@ -142,7 +146,8 @@ bool slot_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vau
     seal_random(out + 24, NONCE_BYTES);
     seal_random(key, sizeof key);
     slot_associated(number, vault_id, associated);
-    ok = seal_encrypt(s, keys->wrap, out + 24, span_of(associated, sizeof associated), span_of(key, sizeof key), out + 36, err);
+    ok = seal_encrypt(s, keys->wrap, out + 24, span_of(associated, sizeof associated), span_of(key, sizeof key),
+                      out + 36, err);
     seal_wipe(key, sizeof key);
     slot_finish(keys, out);
     return ok;
@@ -151,5 +156,5 @@ bool slot_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vau
 bool slot_is_valid(const struct vault_keys *keys, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES])
 {
     return get_u32(slot) == number && slot[4] >= SLOT_READY && slot[4] <= SLOT_SIGNING
-        && seal_mac_fits(keys->keyring, span_of(slot, 112), slot + 112, 16);
+           && seal_mac_fits(keys->keyring, span_of(slot, 112), slot + 112, 16);
 }

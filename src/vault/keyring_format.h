@@ -17,8 +17,8 @@ bool keyring_header_open(struct seal *s, const uint8_t header[KEYRING_HEADER_BYT
                          struct vault_keys *keys, struct error *err);
 
 /* A slot with a fresh key. */
-bool slot_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t number, enum slot_state state,
-               uint8_t out[KEYRING_SLOT_BYTES], struct error *err);
+bool slot_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t number,
+               enum slot_state state, uint8_t out[KEYRING_SLOT_BYTES], struct error *err);
 /* Its HMAC, after a change. */
 void slot_finish(const struct vault_keys *keys, uint8_t slot[KEYRING_SLOT_BYTES]);
 bool slot_is_valid(const struct vault_keys *keys, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES]);

@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "base/reader.h"
 
-#define INDEX_NAME "ledger/index"
+#define INDEX_NAME         "ledger/index"
 #define FLUSH_WANTED_TILES 64u
-#define INDEX_PIECE 1024u /* index entries written at once */
+#define INDEX_PIECE        1024u /* index entries written at once */
 
 struct full_tile {
     unsigned level;
@@ -140,7 +140,7 @@ bool tile_read(const struct disk *d, unsigned level, uint64_t number, struct has
     disk_path(d, name, path);
     CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd >= 0 && file_size(fd, &size, NULL) && size == sizeof(struct hash) * TILE_HASHES
-        && file_read_at(fd, out->bytes, (size_t)size, 0, NULL);
+           && file_read_at(fd, out->bytes, (size_t)size, 0, NULL);
 }
 
 static bool make_dirs_of(const struct disk *d, char *name, char **last_slash, struct error *err)
@@ -155,7 +155,8 @@ static bool make_dirs_of(const struct disk *d, char *name, char **last_slash, st
     return true;
 }
 
-bool tile_write(const struct disk *d, unsigned level, uint64_t number, const struct hash hashes[TILE_HASHES], struct error *err)
+bool tile_write(const struct disk *d, unsigned level, uint64_t number, const struct hash hashes[TILE_HASHES],
+                struct error *err)
 {
     char name[TILE_NAME_MAX];
     char *slash = NULL;
@@ -168,7 +169,8 @@ bool tile_write(const struct disk *d, unsigned level, uint64_t number, const str
     fd = disk_open(d, name, O_WRONLY | O_CREAT | O_TRUNC, err);
     if (fd < 0)
         return false;
-    ok = disk_write_at(d, fd, span_of(hashes->bytes, sizeof(struct hash) * TILE_HASHES), 0, err) && disk_sync(d, fd, err);
+    ok = disk_write_at(d, fd, span_of(hashes->bytes, sizeof(struct hash) * TILE_HASHES), 0, err)
+         && disk_sync(d, fd, err);
     disk_close(d, &fd);
     *slash = '\0';
     return ok && disk_sync_dir(d, name, err);
@@ -191,7 +193,7 @@ static bool index_write(struct ledger *l, struct error *err)
         for (size_t i = at; i < l->tail_count && i < at + INDEX_PIECE; i++)
             write_u64le(&piece, l->tail[i]); /* only this thread changes the tail */
         ok = writer_ok(&piece, err, "index")
-            && disk_write_at(l->disk, l->index_fd, writer_span(&piece), (l->indexed + at) * 8, err);
+             && disk_write_at(l->disk, l->index_fd, writer_span(&piece), (l->indexed + at) * 8, err);
     }
     writer_done(&piece);
     return ok && (l->tail_count == 0 || disk_sync(l->disk, l->index_fd, err));

@@ -1,8 +1,8 @@
 /*
  * The ledger: leaf hashes of all entries as a tree, as C2SP tiles, and the index from position to address.
  *
- * What is committed is appended in memory; ledger_flush() writes full tiles and index, from where the confirm files take over
- * (docs/format.md, "Ledger"). The commit thread appends and flushes; ledger_address() is for any thread.
+ * What is committed is appended in memory; ledger_flush() writes full tiles and index, from where the confirm files
+ * take over (docs/format.md, "Ledger"). The commit thread appends and flushes; ledger_address() is for any thread.
  */
 #ifndef FANAL_VAULT_LEDGER_H
 #define FANAL_VAULT_LEDGER_H
@@ -63,6 +63,7 @@ uint64_t ledger_size_of_index_file(const struct ledger *l);
 void tile_name(unsigned level, uint64_t number, char out[TILE_NAME_MAX]);
 /* False where it is missing or not a full tile. */
 bool tile_read(const struct disk *d, unsigned level, uint64_t number, struct hash out[TILE_HASHES]);
-bool tile_write(const struct disk *d, unsigned level, uint64_t number, const struct hash hashes[TILE_HASHES], struct error *err);
+bool tile_write(const struct disk *d, unsigned level, uint64_t number, const struct hash hashes[TILE_HASHES],
+                struct error *err);
 
 #endif

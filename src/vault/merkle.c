@@ -14,7 +14,8 @@ bool merkle_leaf(struct seal *s, const struct span *pieces, size_t count, struct
 
 bool merkle_node(struct seal *s, const struct hash *left, const struct hash *right, struct hash *out, struct error *err)
 {
-    const struct span pieces[] = { SPAN_LIT("\1"), span_of(left->bytes, HASH_BYTES), span_of(right->bytes, HASH_BYTES) };
+    const struct span pieces[] = { SPAN_LIT("\1"), span_of(left->bytes, HASH_BYTES),
+                                   span_of(right->bytes, HASH_BYTES) };
 
     return seal_hash(s, pieces, COUNT_OF(pieces), out->bytes, err);
 }

@@ -29,7 +29,8 @@ static inline unsigned merkle_edge_count(uint64_t size)
 /* SHA-256(0x00 || bytes of the pieces). */
 bool merkle_leaf(struct seal *s, const struct span *pieces, size_t count, struct hash *out, struct error *err);
 /* SHA-256(0x01 || left || right). */
-bool merkle_node(struct seal *s, const struct hash *left, const struct hash *right, struct hash *out, struct error *err);
+bool merkle_node(struct seal *s, const struct hash *left, const struct hash *right, struct hash *out,
+                 struct error *err);
 
 /* After a failure the tree is not to be used. */
 bool merkle_append(struct merkle *m, struct seal *s, const struct hash *leaf, struct error *err);

@@ -59,7 +59,8 @@ uint32_t segment_count(struct store *s)
     return count;
 }
 
-bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry, struct error *err)
+bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry,
+              struct error *err)
 {
     int fd = segment_fd(s, address_segment(where));
     struct entry_header got;
@@ -70,7 +71,8 @@ bool entry_at(struct store *s, address where, uint64_t position, struct entry_he
     if (out == NULL)
         return writer_ok(entry, err, "entry");
     if (fd < 0 || !file_read_at(fd, out, ENTRY_HEADER_BYTES, address_offset(where), err))
-        return error_set(err, ERR_DAMAGED, "log/%08u.seg: nothing to read at %u", address_segment(where), address_offset(where));
+        return error_set(err, ERR_DAMAGED, "log/%08u.seg: nothing to read at %u", address_segment(where),
+                         address_offset(where));
     if (!entry_header_decode(writer_span(entry), &got, err))
         return error_within(err, "log/%08u.seg at %u", address_segment(where), address_offset(where));
     if (position != UINT64_MAX && got.position != position)
@@ -86,8 +88,9 @@ bool entry_at(struct store *s, address where, uint64_t position, struct entry_he
     return true;
 }
 
-bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry, struct writer *clear,
-                struct span *unit, struct span *facts, struct record_keys *keys, struct error *err)
+bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry,
+                struct writer *clear, struct span *unit, struct span *facts, struct record_keys *keys,
+                struct error *err)
 {
     static const uint8_t nonce[NONCE_BYTES] = { 0 };
     uint8_t data_key[KEY_BYTES];
@@ -176,8 +179,12 @@ static bool look_at(struct store *s, uint64_t position, struct look *l, struct e
 
 static struct entry entry_of(const struct entry_header *h)
 {
-    return (struct entry){ .position = h->position, .kind = h->kind, .received_us = h->received_us, .has_body = h->has_body,
-                           .body_class = h->body_class, .body_bytes = h->body_bytes };
+    return (struct entry){ .position = h->position,
+                           .kind = h->kind,
+                           .received_us = h->received_us,
+                           .has_body = h->has_body,
+                           .body_class = h->body_class,
+                           .body_bytes = h->body_bytes };
 }
 
 bool store_read_entry(struct store *s, uint64_t position, struct entry *out, struct writer *facts, struct error *err)
@@ -221,8 +228,8 @@ int body_open(struct store *s, const struct entry_header *h, uint64_t *from, str
 }
 
 /* Reads and decrypts chunk `index` of an entry's body; returns its plaintext length in *len. */
-static bool read_chunk(struct look *l, int fd, uint64_t from, uint32_t index, uint8_t *stored, uint8_t *clear, size_t *len,
-                       struct error *err)
+static bool read_chunk(struct look *l, int fd, uint64_t from, uint32_t index, uint8_t *stored, uint8_t *clear,
+                       size_t *len, struct error *err)
 {
     bool last = index == body_chunk_count(l->h.body_bytes) - 1;
     size_t n = last ? (size_t)(l->h.body_bytes - (uint64_t)index * CHUNK_BYTES) : CHUNK_BYTES;
@@ -237,7 +244,8 @@ static bool read_chunk(struct look *l, int fd, uint64_t from, uint32_t index, ui
     return true;
 }
 
-static bool read_range(struct look *l, int fd, uint64_t from, uint64_t offset, uint8_t *out, size_t len, struct error *err)
+static bool read_range(struct look *l, int fd, uint64_t from, uint64_t offset, uint8_t *out, size_t len,
+                       struct error *err)
 {
     uint8_t *stored = malloc(CHUNK_STORED_BYTES);
     uint8_t *clear = malloc(CHUNK_BYTES);
@@ -291,7 +299,8 @@ bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_
     return ok;
 }
 
-bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys, struct error *err)
+bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys,
+                struct error *err)
 {
     struct look l = { .seal = *seal, .h = *h };
     struct merkle tree = { 0 };
@@ -300,7 +309,8 @@ bool body_check(struct store *s, struct seal *seal, const struct entry_header *h
     CLEANUP(file_close) int fd = body_open(s, h, &from, err);
     uint8_t *stored = malloc(CHUNK_STORED_BYTES);
     uint8_t *clear = malloc(CHUNK_BYTES);
-    bool ok = fd >= 0 && (stored != NULL && clear != NULL ? true : error_set(err, ERR_MEMORY, "no memory to read a body"));
+    bool ok =
+        fd >= 0 && (stored != NULL && clear != NULL ? true : error_set(err, ERR_MEMORY, "no memory to read a body"));
 
     if (keys != NULL)
         l.keys = *keys;

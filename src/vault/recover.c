@@ -2,8 +2,8 @@
  * Opening after whatever happened: finds the end of the log, cuts what was never confirmed, keeps the rest
  * (docs/format.md, "Recovery").
  *
- * The last marker whose HMAC holds confirms everything before its own commit. So two commits are in hand while the tail is walked:
- * the one ended by the last marker seen (held), and what has come since (pending).
+ * The last marker whose HMAC holds confirms everything before its own commit. So two commits are in hand while the tail
+ * is walked: the one ended by the last marker seen (held), and what has come since (pending).
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -125,8 +125,10 @@ static void note_entry(struct store *s, const struct seen *e)
         write_span(&s->large_names, span_of(e->h.name, LARGE_NAME_BYTES));
 }
 
-/* Appends positions up to `until` to the ledger: leaves from `leaves` (of positions from `first` on) where there are any. */
-static bool apply_until(struct recovery *r, uint64_t until, uint64_t first, const struct hash *leaves, struct error *err)
+/* Appends positions up to `until` to the ledger: leaves from `leaves` (of positions from `first` on) where there are
+ * any. */
+static bool apply_until(struct recovery *r, uint64_t until, uint64_t first, const struct hash *leaves,
+                        struct error *err)
 {
     struct store *s = r->s;
     static const struct hash lost;
@@ -143,7 +145,11 @@ static bool apply_until(struct recovery *r, uint64_t until, uint64_t first, cons
             e = &r->held.items[at];
         if (e == NULL || (want != NULL && memcmp(want->bytes, e->leaf.bytes, HASH_BYTES) != 0))
             r->broken++;
-        if (!ledger_append(&s->ledger, &r->seal, want != NULL ? want : e != NULL ? &e->leaf : &lost, e != NULL ? e->where : 0, err))
+        if (!ledger_append(&s->ledger, &r->seal,
+                           want != NULL ? want
+                           : e != NULL  ? &e->leaf
+                                        : &lost,
+                           e != NULL ? e->where : 0, err))
             return false;
         if (e != NULL)
             note_entry(s, e);
@@ -167,7 +173,9 @@ static bool apply_held(struct recovery *r, struct error *err)
     }
     if (!apply_until(r, m->size, m->size - m->count, r->held_leaves, err))
         return false;
-    s->end = (struct log_end){ .marker = *m, .marker_hash = r->held_hash, .segment = address_segment(r->held_end),
+    s->end = (struct log_end){ .marker = *m,
+                               .marker_hash = r->held_hash,
+                               .segment = address_segment(r->held_end),
                                .offset = address_offset(r->held_end) };
     s->unconfirmed = true;
     r->have_held = false;
@@ -229,7 +237,7 @@ static bool drop_held(struct recovery *r, struct error *err)
     s->end.segment = address_segment(m->batch);
     s->end.offset = address_offset(m->batch);
     if (next)
-        return true; /* s->end.marker is the marker before it */
+        return true;                      /* s->end.marker is the marker before it */
     s->end.marker.commit = m->commit - 1; /* the marker before it is damaged: rebuilt from its entries and successor */
     s->end.marker.size = s->ledger.tree.size;
     s->end.marker_hash = m->previous;
@@ -302,7 +310,8 @@ static bool save_cut(struct store *s, const char *name, uint64_t from, uint64_t 
 }
 
 /* Cuts a file at `keep`; with keep 0 the file goes. Tells, unless nothing but a header was in it. */
-static bool cut_file(struct store *s, const char *name, uint64_t size, uint64_t keep, uint64_t header, struct error *err)
+static bool cut_file(struct store *s, const char *name, uint64_t size, uint64_t keep, uint64_t header,
+                     struct error *err)
 {
     char detail[160];
     bool worth = size > (keep > header ? keep : header);
@@ -379,7 +388,8 @@ static bool drop_part(struct recovery *r, const char *entry, struct error *err)
     struct store *s = r->s;
     char name[NAME_BYTES_MAX], path[NAME_BYTES_MAX];
 
-    if (strlen(entry) != LARGE_NAME_BYTES * 2 + 5 || strcmp(entry + LARGE_NAME_BYTES * 2, ".part") != 0 || r->broken > 0 || r->gap)
+    if (strlen(entry) != LARGE_NAME_BYTES * 2 + 5 || strcmp(entry + LARGE_NAME_BYTES * 2, ".part") != 0 || r->broken > 0
+        || r->gap)
         return true;
     (void)snprintf(path, sizeof path, "body/large/%.60s", entry);
     for (size_t at = 0; at < s->large_names.len; at += LARGE_NAME_BYTES) {
@@ -402,7 +412,8 @@ static bool each_file(struct recovery *r, int body_class, const char *dir, struc
     if (d == NULL)
         return error_errno(err, "%s", dir);
     while (ok && (e = readdir(d)) != NULL)
-        ok = body_class != 0 ? cut_body(r->s, (enum body_class)body_class, e->d_name, err) : drop_part(r, e->d_name, err);
+        ok = body_class != 0 ? cut_body(r->s, (enum body_class)body_class, e->d_name, err)
+                             : drop_part(r, e->d_name, err);
     (void)closedir(d);
     return ok;
 }
@@ -465,7 +476,8 @@ static bool find_end(struct recovery *r, struct error *err)
         return false;
     if (!walk_tail(r, address_of(s->end.segment, s->end.offset), err))
         return false;
-    if (r->confirmed_tree != NULL && s->ledger.tree.size < r->confirmed.marker.size) { /* the log lost its end: keep what was confirmed */
+    if (r->confirmed_tree != NULL
+        && s->ledger.tree.size < r->confirmed.marker.size) { /* the log lost its end: keep what was confirmed */
         if (!apply_until(r, r->confirmed.marker.size, 0, NULL, err))
             return false;
         s->ledger.tree = r->confirmed_tree->tree;
@@ -489,7 +501,8 @@ bool recover(struct store *s, struct error *err)
     s->ledger.keep_tiles = !s->read_only;
     ok = seal_init(&r->seal, &s->suite, err) && find_end(r, err) && (s->read_only || cut_all(r, err));
     if (ok && (r->broken > 0 || r->gap)) {
-        (void)snprintf(detail, sizeof detail, "%llu records behind the confirm file are damaged", (unsigned long long)r->broken);
+        (void)snprintf(detail, sizeof detail, "%llu records behind the confirm file are damaged",
+                       (unsigned long long)r->broken);
         start_event(s, "recovery.damage", detail);
     }
     free(r->confirmed_tree);

@@ -7,7 +7,10 @@
 
 void scan_init(struct scan *c, struct store *s, address from, address limit)
 {
-    *c = (struct scan){ .store = s, .at = from, .limit = limit, .window = writer_new(ENTRY_BYTES_MAX + MARKER_BYTES_MAX + WINDOW_BYTES),
+    *c = (struct scan){ .store = s,
+                        .at = from,
+                        .limit = limit,
+                        .window = writer_new(ENTRY_BYTES_MAX + MARKER_BYTES_MAX + WINDOW_BYTES),
                         .window_segment = UINT32_MAX };
 }
 
@@ -26,7 +29,8 @@ static uint32_t segment_end(const struct scan *c)
     return size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
 }
 
-/* len bytes at `offset` of the segment being walked, from the window; empty where they are not there or cannot be read. */
+/* len bytes at `offset` of the segment being walked, from the window; empty where they are not there or cannot be read.
+ */
 static struct span look(struct scan *c, uint32_t offset, size_t len, uint32_t end)
 {
     uint32_t segment = address_segment(c->at);
@@ -72,7 +76,7 @@ static bool record_at(struct scan *c, uint32_t offset, uint32_t end, struct scan
         out->length = marker_length(out->marker.count);
         out->bytes = look(c, offset, out->length, end);
         return out->bytes.len == out->length
-            && marker_decode(out->bytes, keyring_keys(c->store->keyring)->marker, &out->marker, &out->leaves, NULL);
+               && marker_decode(out->bytes, keyring_keys(c->store->keyring)->marker, &out->marker, &out->leaves, NULL);
     }
     return false;
 }
@@ -85,9 +89,9 @@ static void segment_head(struct scan *c, struct scan_item *out)
     out->type = SCAN_SEGMENT;
     out->length = end < SEGMENT_HEADER_BYTES ? end : SEGMENT_HEADER_BYTES;
     out->broken = bytes.len != SEGMENT_HEADER_BYTES
-        || !segment_header_decode(bytes, keyring_keys(c->store->keyring)->file, &out->segment, NULL)
-        || out->segment.number != address_segment(c->at)
-        || memcmp(out->segment.vault_id, keyring_vault_id(c->store->keyring), VAULT_ID_BYTES) != 0;
+                  || !segment_header_decode(bytes, keyring_keys(c->store->keyring)->file, &out->segment, NULL)
+                  || out->segment.number != address_segment(c->at)
+                  || memcmp(out->segment.vault_id, keyring_vault_id(c->store->keyring), VAULT_ID_BYTES) != 0;
     c->at += SEGMENT_HEADER_BYTES;
 }
 

@@ -29,7 +29,7 @@ struct scan_item {
 struct scan {
     struct store *store;
     address at;
-    address limit; /* nothing from here on is looked at */
+    address limit;        /* nothing from here on is looked at */
     struct writer window; /* bytes of the segment from window_from on */
     uint32_t window_from;
     uint32_t window_segment;

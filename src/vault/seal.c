@@ -37,8 +37,8 @@ void seal_done(struct seal *s)
     *s = (struct seal){ 0 };
 }
 
-bool seal_encrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t nonce[NONCE_BYTES], struct span associated,
-                  struct span clear, uint8_t *out, struct error *err)
+bool seal_encrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t nonce[NONCE_BYTES],
+                  struct span associated, struct span clear, uint8_t *out, struct error *err)
 {
     int n = 0;
 
@@ -53,8 +53,8 @@ bool seal_encrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t no
     return true;
 }
 
-bool seal_decrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t nonce[NONCE_BYTES], struct span associated,
-                  struct span sealed, uint8_t *out, struct error *err)
+bool seal_decrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t nonce[NONCE_BYTES],
+                  struct span associated, struct span sealed, uint8_t *out, struct error *err)
 {
     uint8_t tag[TAG_BYTES];
     uint8_t nothing[TAG_BYTES];

@@ -1,8 +1,9 @@
 /*
- * The cryptography of the store, in one small place: keys of a record, AES-256-GCM, SHA-256, HMAC (docs/format.md, "Keys").
+ * The cryptography of the store, in one small place: keys of a record, AES-256-GCM, SHA-256, HMAC (docs/format.md,
+ * "Keys").
  *
- * Stands on OpenSSL (AES-GCM, SHA-256 of bulk) and libsodium (HMAC of short things, random, Ed25519, wiping). A struct seal is
- * used by one thread at a time; everything else is a plain function.
+ * Stands on OpenSSL (AES-GCM, SHA-256 of bulk) and libsodium (HMAC of short things, random, Ed25519, wiping). A struct
+ * seal is used by one thread at a time; everything else is a plain function.
  */
 #ifndef FANAL_VAULT_SEAL_H
 #define FANAL_VAULT_SEAL_H
@@ -12,9 +13,9 @@
 #include "base/error.h"
 #include "base/span.h"
 
-#define HASH_BYTES 32
-#define KEY_BYTES 32
-#define TAG_BYTES 16
+#define HASH_BYTES  32
+#define KEY_BYTES   32
+#define TAG_BYTES   16
 #define NONCE_BYTES 12
 
 /* The ciphers, fetched once a store; shared by all its threads. */
@@ -36,13 +37,14 @@ struct seal {
 bool seal_init(struct seal *s, const struct seal_suite *suite, struct error *err);
 void seal_done(struct seal *s);
 
-/* Writes clear.len bytes of ciphertext and 16 of tag to out. Aborts nothing, fails only where OpenSSL does (ERR_MEMORY). */
-bool seal_encrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t nonce[NONCE_BYTES], struct span associated,
-                  struct span clear, uint8_t *out, struct error *err);
+/* Writes clear.len bytes of ciphertext and 16 of tag to out. Aborts nothing, fails only where OpenSSL does
+ * (ERR_MEMORY). */
+bool seal_encrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t nonce[NONCE_BYTES],
+                  struct span associated, struct span clear, uint8_t *out, struct error *err);
 
 /* sealed: ciphertext and tag. Writes sealed.len - 16 bytes to out. ERR_DAMAGED where the tag does not fit. */
-bool seal_decrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t nonce[NONCE_BYTES], struct span associated,
-                  struct span sealed, uint8_t *out, struct error *err);
+bool seal_decrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t nonce[NONCE_BYTES],
+                  struct span associated, struct span sealed, uint8_t *out, struct error *err);
 
 /* SHA-256 over the pieces one after the other. */
 bool seal_hash(struct seal *s, const struct span *pieces, size_t count, uint8_t out[HASH_BYTES], struct error *err);

@@ -1,6 +1,7 @@
 /*
  * The store as its owner sees it: made, opened, appended to, told about, closed. See store.h.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -8,13 +9,15 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "record/field.h"
 #include "vault/store_internal.h"
 
-static const char *const directories[] = { ".", "log", "body", "body/images", "body/results", "body/large", "ledger", "ledger/tile", "cut" };
+static const char *const directories[] = { ".",          "log",    "body",        "body/images", "body/results",
+                                           "body/large", "ledger", "ledger/tile", "cut" };
 
 static bool disk_init(struct disk *d, const struct tuning *t, const char *dir, struct error *err)
 {
@@ -79,9 +82,10 @@ static bool create_log(struct store *s, struct error *err)
     s->end.marker = (struct marker){ .batch = SEGMENT_HEADER_BYTES, .written_us = clock_wall_us(s->clock) };
     ok = segment_create(s, 0, 0, &none, err) && merkle_root(&s->ledger.tree, &s->commit_seal, &s->end.marker.root, err);
     marker_encode(&s->end.marker, NULL, keyring_keys(s->keyring)->marker, &bytes);
-    ok = ok && writer_ok(&bytes, err, "marker") && disk_write_at(&s->disk, s->log_fd, writer_span(&bytes), s->end.offset, err)
-        && disk_sync(&s->disk, s->log_fd, err)
-        && seal_hash(&s->commit_seal, &(struct span){ bytes.ptr, bytes.len }, 1, s->end.marker_hash.bytes, err);
+    ok = ok && writer_ok(&bytes, err, "marker")
+         && disk_write_at(&s->disk, s->log_fd, writer_span(&bytes), s->end.offset, err)
+         && disk_sync(&s->disk, s->log_fd, err)
+         && seal_hash(&s->commit_seal, &(struct span){ bytes.ptr, bytes.len }, 1, s->end.marker_hash.bytes, err);
     s->end.offset += (uint32_t)bytes.len;
     writer_done(&bytes);
     return ok && confirm_write(s, err);
@@ -112,13 +116,14 @@ static bool lock_store(struct store *s, struct error *err)
     char path[DISK_PATH_MAX];
 
     disk_path(&s->disk, "lock", path);
-    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (s->lock_fd < 0 && s->read_only)
-        s->lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+    s->lock_fd = s->read_only ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (s->lock_fd < 0)
+        s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
         return error_errno(err, "%s", path);
     if (flock(s->lock_fd, (s->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? error_set(err, ERR_BUSY, "another process has the store open") : error_errno(err, "flock");
+        return errno == EWOULDBLOCK ? error_set(err, ERR_BUSY, "another process has the store open")
+                                    : error_errno(err, "flock");
     return true;
 }
 
@@ -132,11 +137,29 @@ static bool open_outputs(struct store *s, struct error *err)
     return s->log_fd >= 0;
 }
 
+static uint64_t bytes_in(const struct store *s, const char *dir)
+{
+    char path[DISK_PATH_MAX];
+    struct dirent *e;
+    struct stat st;
+    uint64_t sum = 0;
+    DIR *d;
+
+    disk_path(&s->disk, dir, path);
+    d = opendir(path);
+    while (d != NULL && (e = readdir(d)) != NULL)
+        if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            sum += (uint64_t)st.st_size;
+    if (d != NULL)
+        (void)closedir(d);
+    return sum;
+}
+
 /* Bytes of all segments and body files, for the status. */
 static void add_up(struct store *s)
 {
-    for (uint32_t n = 0; n <= s->end.segment; n++)
-        atomic_fetch_add(&s->log_bytes, segment_size(s, n));
+    atomic_store(&s->log_bytes, bytes_in(s, "log"));
+    atomic_store(&s->body_bytes, bytes_in(s, "body/images") + bytes_in(s, "body/results") + bytes_in(s, "body/large"));
 }
 
 static bool record_start_events(struct store *s, struct error *err);
@@ -156,8 +179,8 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
     if (!checkpoint_read(s, &s->owner_seal, &size, &root))
         start_finding(s, "checkpoint is damaged or missing");
     else if (size > s->end.marker.size)
-        start_finding(s, "checkpoint speaks of %llu records, the log holds %llu: it was rolled back", (unsigned long long)size,
-                      (unsigned long long)s->end.marker.size);
+        start_finding(s, "checkpoint speaks of %llu records, the log holds %llu: it was rolled back",
+                      (unsigned long long)size, (unsigned long long)s->end.marker.size);
     add_up(s);
     s->root = s->end.marker.root;
     s->told = s->end;
@@ -282,8 +305,10 @@ uint64_t store_committed_size(const struct store *s)
 
 void store_status(struct store *s, struct store_status *out)
 {
-    struct store_status st = { .log_bytes = atomic_load(&s->log_bytes), .body_bytes = atomic_load(&s->body_bytes),
-                               .damaged = atomic_load(&s->damaged), .commits = atomic_load(&s->commits),
+    struct store_status st = { .log_bytes = atomic_load(&s->log_bytes),
+                               .body_bytes = atomic_load(&s->body_bytes),
+                               .damaged = atomic_load(&s->damaged),
+                               .commits = atomic_load(&s->commits),
                                .syncs = atomic_load(&s->syncs) };
 
     (void)pthread_mutex_lock(&s->lock);

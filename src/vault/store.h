@@ -22,8 +22,8 @@ struct tuning;
 struct store_options {
     const struct clock *clock;
     const struct log *log;
-    struct span secret; /* passphrase or key file content; wiped by its owner after store_open() */
-    bool read_only;     /* verify, list on a store that nobody serves: cuts nothing, writes nothing */
+    struct span secret;          /* passphrase or key file content; wiped by its owner after store_open() */
+    bool read_only;              /* verify, list on a store that nobody serves: cuts nothing, writes nothing */
     const struct tuning *tuning; /* vault/tuning.h, for tests; NULL: as a service has it */
 };
 
@@ -42,7 +42,7 @@ void store_close(struct store *s); /* commits and confirms what is pending */
 struct body;
 
 #define BODY_BUFFERED_MAX ((size_t)2 * 1024 * 1024) /* larger bodies get a file of their own */
-#define UNIT_TEXT_MAX 512
+#define UNIT_TEXT_MAX     512
 
 /* unit: the erasure unit ("study:<uid>", "results:<issuer>:<id>", "events:2026-11" …), fixes the data key. */
 struct body *body_new(struct store *s, enum body_class body_class, struct span unit, struct error *err);
@@ -118,11 +118,11 @@ bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], str
 /* ---- state, verify ---- */
 
 struct store_status {
-    uint64_t size;              /* committed entries */
-    uint8_t root[32];           /* RFC 9162 root over them */
+    uint64_t size;    /* committed entries */
+    uint8_t root[32]; /* RFC 9162 root over them */
     uint64_t log_bytes, body_bytes;
-    uint64_t free_bytes;        /* of the file system */
-    uint64_t damaged;           /* damaged entries seen since open */
+    uint64_t free_bytes; /* of the file system */
+    uint64_t damaged;    /* damaged entries seen since open */
     uint64_t commits, syncs;
 };
 void store_status(struct store *s, struct store_status *out);

@@ -1,9 +1,9 @@
 /*
  * What the files of the store share: its struct, a commit's batch, and who may touch what.
  *
- * Threads: the owner appends; the commit thread writes, syncs, confirms; the sync thread syncs body files beside it; readers
- * read what is committed. `lock` guards what the owner and the commit thread share; what the commit thread alone touches
- * needs none; readers use the atomics, the ledger and the keyring, which guard themselves.
+ * Threads: the owner appends; the commit thread writes, syncs, confirms; the sync thread syncs body files beside it;
+ * readers read what is committed. `lock` guards what the owner and the commit thread share; what the commit thread
+ * alone touches needs none; readers use the atomics, the ledger and the keyring, which guard themselves.
  */
 #ifndef FANAL_VAULT_STORE_INTERNAL_H
 #define FANAL_VAULT_STORE_INTERNAL_H
@@ -17,14 +17,15 @@
 #include "vault/store.h"
 #include "vault/tuning.h"
 
-#define BATCH_BODY_BYTES_MAX ((size_t)32 << 20) /* bodies that wait in memory; then an append waits for the disk */
+#define BATCH_LOG_BYTES_MAX ((size_t)32 << 20) /* entries of a commit: keeps offsets in a segment far below 2^32 */
+#define BATCH_BODY_BYTES_MAX ((size_t)32 << 20)   /* bodies that wait in memory; then an append waits for the disk */
 #define OBJECT_RESERVE_BYTES ((uint64_t)32 << 20) /* free space that only facts and events may use */
-#define CONFIRM_IDLE_MS 50u /* quiet after which a commit is confirmed; the promise is 100 */
-#define CONFIRM_BYTES_MAX ((size_t)64 << 10)
-#define CUT_SAVED_BYTES_MAX ((uint64_t)64 << 20)
-#define SEGMENTS_MAX 65536u
-#define START_FINDINGS_MAX 32u
-#define FINDING_MAX 200u
+#define CONFIRM_IDLE_MS      50u                  /* quiet after which a commit is confirmed; the promise is 100 */
+#define CONFIRM_BYTES_MAX    ((size_t)64 << 10)
+#define CUT_SAVED_BYTES_MAX  ((uint64_t)64 << 20)
+#define SEGMENTS_MAX         65536u
+#define START_FINDINGS_MAX   32u
+#define FINDING_MAX          200u
 
 struct body {
     struct store *store;
@@ -32,16 +33,16 @@ struct body {
     uint32_t slot;
     uint8_t salt[32];
     struct record_keys keys;
-    struct merkle tree;       /* over the stored chunks so far */
-    uint8_t *scratch;         /* CHUNK_BYTES: the chunk that is being filled, in clear; wiped */
+    struct merkle tree; /* over the stored chunks so far */
+    uint8_t *scratch;   /* CHUNK_BYTES: the chunk that is being filled, in clear; wiped */
     size_t scratch_len;
-    uint64_t bytes;           /* plaintext */
-    struct writer stored;     /* ciphertext from stored_from on */
-    uint64_t stored_from;     /* what lies before it is in the file */
+    uint64_t bytes;       /* plaintext */
+    struct writer stored; /* ciphertext from stored_from on */
+    uint64_t stored_from; /* what lies before it is in the file */
     bool large;
-    int fd;                   /* where large */
+    int fd; /* where large */
     uint8_t name[LARGE_NAME_BYTES];
-    bool failed;              /* a chunk is missing: only body_free() is left */
+    bool failed; /* a chunk is missing: only body_free() is left */
 };
 
 /* Seals the last chunk. */
@@ -55,7 +56,8 @@ struct batch_item {
     struct body_file place; /* of a shared body */
 };
 
-/* The entries of one commit. Filled by the owner under the lock, then the commit thread's, then read for completions. */
+/* The entries of one commit. Filled by the owner under the lock, then the commit thread's, then read for completions.
+ */
 struct batch {
     struct batch *next;
     struct writer log; /* entries, then the marker */
@@ -137,10 +139,11 @@ struct store {
     bool sync_ok, sync_stop;
     struct error sync_error;
 
-    pthread_mutex_t confirm_lock; /* keyring copies, confirm files, checkpoint, ledger files are at rest while it is held */
+    pthread_mutex_t
+        confirm_lock; /* keyring copies, confirm files, checkpoint, ledger files are at rest while it is held */
 
     int event_fd;
-    _Atomic uint64_t size; /* committed */
+    _Atomic uint64_t size;        /* committed */
     _Atomic uint64_t newest_rule; /* committed, + 1 */
     _Atomic uint64_t damaged, commits, syncs;
     _Atomic uint64_t log_bytes, body_bytes;
@@ -158,7 +161,8 @@ struct store {
 /* ---- commit.c ---- */
 bool commit_start(struct store *s, struct error *err);
 void commit_stop(struct store *s); /* commits and confirms what is pending, ends the threads */
-bool segment_create(struct store *s, uint32_t number, uint64_t first_position, const struct hash *previous, struct error *err);
+bool segment_create(struct store *s, uint32_t number, uint64_t first_position, const struct hash *previous,
+                    struct error *err);
 bool sync_error_latches(struct store *s, const struct error *err);
 /* Waits until the keyring has a ready slot for the unit. The owner's. */
 bool slot_for_unit(struct store *s, struct span unit, uint32_t *slot, struct error *err);
@@ -169,7 +173,8 @@ bool confirm_write(struct store *s, struct error *err);
 bool confirm_read(struct store *s);
 void confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings);
 /* The checkpoint's signed note for a tree. */
-bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w, struct error *err);
+bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w,
+                     struct error *err);
 /* The size and root that the checkpoint file claims, if it is a note of ours to the last bit. */
 bool checkpoint_read(struct store *s, struct seal *seal, uint64_t *size, struct hash *root);
 
@@ -178,15 +183,19 @@ bool checkpoint_read(struct store *s, struct seal *seal, uint64_t *size, struct 
 int segment_fd(struct store *s, uint32_t number);
 uint32_t segment_count(struct store *s);
 uint64_t segment_size(struct store *s, uint32_t number); /* 0 where it is missing */
-/* Reads and checks the entry at `where`; position UINT64_MAX: any. *entry gets all its bytes (replacing what it held). */
-bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry, struct error *err);
+/* Reads and checks the entry at `where`; position UINT64_MAX: any. *entry gets all its bytes (replacing what it held).
+ */
+bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry,
+              struct error *err);
 /* Keys of an entry, commitment checked; unit and facts (borrowed from *clear). The caller wipes keys. */
-bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry, struct writer *clear,
-                struct span *unit, struct span *facts, struct record_keys *keys, struct error *err);
+bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry,
+                struct writer *clear, struct span *unit, struct span *facts, struct record_keys *keys,
+                struct error *err);
 /* The file of an entry's body, for reading; its stored bytes begin at *from. */
 int body_open(struct store *s, const struct entry_header *h, uint64_t *from, struct error *err);
 /* The root over the stored chunks; with keys also the tags. */
-bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys, struct error *err);
+bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys,
+                struct error *err);
 
 /* ---- recover.c ---- */
 bool recover(struct store *s, struct error *err);

@@ -15,8 +15,10 @@ struct tuning {
     bool no_idle_confirm;     /* only then, and at close */
 };
 
-#define TUNING_DEFAULT                                                                             \
-    ((struct tuning){ .files = &file_ops_system, .segment_bytes = (uint64_t)256 << 20,             \
-                      .body_file_bytes = (uint64_t)1 << 30, .confirm_entries = 4096 })
+#define TUNING_DEFAULT                                                                                                 \
+    ((struct tuning){ .files = &file_ops_system,                                                                       \
+                      .segment_bytes = (uint64_t)256 << 20,                                                            \
+                      .body_file_bytes = (uint64_t)1 << 30,                                                            \
+                      .confirm_entries = 4096 })
 
 #endif

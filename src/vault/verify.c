@@ -1,8 +1,8 @@
 /*
  * Verify: reads everything that is committed and names what is not as it was written. Changes nothing. Any thread.
  *
- * One walk over the log feeds every check: framing, leaves, roots and chain of the markers, facts, bodies, tiles, index, checkpoint.
- * Where an entry is damaged its leaf comes from the marker, so one broken record is one finding.
+ * One walk over the log feeds every check: framing, leaves, roots and chain of the markers, facts, bodies, tiles,
+ * index, checkpoint. Where an entry is damaged its leaf comes from the marker, so one broken record is one finding.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -26,8 +26,8 @@ struct verify {
     struct seal seal;
     struct writer clear;
 
-    struct log_end until;  /* what is verified */
-    uint64_t indexed;      /* positions whose tiles and index are on disk */
+    struct log_end until; /* what is verified */
+    uint64_t indexed;     /* positions whose tiles and index are on disk */
     bool has_checkpoint;
     uint64_t checkpoint_size;
     struct hash checkpoint_root;
@@ -35,8 +35,8 @@ struct verify {
     uint64_t next_position;
     struct leaf_seen *seen; /* since the last marker; owned */
     size_t seen_count, seen_cap;
-    address batch;          /* where the commit being read began */
-    bool gap;               /* something could not be read since the last marker */
+    address batch;                   /* where the commit being read began */
+    bool gap;                        /* something could not be read since the last marker */
     bool body_gap[BODY_CLASS_COUNT]; /* … since the last body of the class */
     struct marker last;
     struct hash last_hash;
@@ -68,7 +68,7 @@ static void keyring_finding_is_ours(void *context, const char *text)
 }
 
 #define WHERE_FORMAT "log/%08u.seg at %u"
-#define WHERE(a) address_segment(a), address_offset(a)
+#define WHERE(a)     address_segment(a), address_offset(a)
 
 /* ---- the tree ---- */
 
@@ -136,7 +136,8 @@ static const struct leaf_seen *seen_at(const struct verify *v, uint64_t position
     return NULL;
 }
 
-/* Grows the tree to the marker's size: its own leaves for its commit, what was read for entries whose marker is lost. */
+/* Grows the tree to the marker's size: its own leaves for its commit, what was read for entries whose marker is lost.
+ */
 static bool grow_to(struct verify *v, const struct marker *m, struct span leaves, struct error *err)
 {
     static const struct hash lost;
@@ -254,8 +255,8 @@ static bool take_entry(struct verify *v, const struct scan_item *item, struct er
     struct hash leaf;
 
     if (h->position != v->next_position && !v->gap)
-        finding(v, WHERE_FORMAT ": record %llu stands where %llu belongs", WHERE(item->where), (unsigned long long)h->position,
-                (unsigned long long)v->next_position);
+        finding(v, WHERE_FORMAT ": record %llu stands where %llu belongs", WHERE(item->where),
+                (unsigned long long)h->position, (unsigned long long)v->next_position);
     v->next_position = h->position + 1;
     if (h->position < v->indexed && ledger_address(&v->s->ledger, h->position) != item->where)
         finding(v, "ledger/index: record %llu is not where it says", (unsigned long long)h->position);
@@ -278,7 +279,8 @@ static void check_marker(struct verify *v, const struct marker *m, const struct 
         finding(v, "marker of commit %llu: its root is not that of the log", commit);
     if (v->gap)
         return; /* the rest compares with what could not be read */
-    if (v->have_last && (m->commit != v->last.commit + 1 || memcmp(m->previous.bytes, v->last_hash.bytes, HASH_BYTES) != 0))
+    if (v->have_last
+        && (m->commit != v->last.commit + 1 || memcmp(m->previous.bytes, v->last_hash.bytes, HASH_BYTES) != 0))
         finding(v, "marker of commit %llu: the chain of markers is broken", commit);
     if (m->newest_rule != v->newest_rule)
         finding(v, "marker of commit %llu: it names another newest rule", commit);
@@ -377,7 +379,8 @@ static void check_large(struct verify *v)
     if (d != NULL)
         (void)closedir(d);
     if (files > v->large_bodies && store_committed_size(v->s) == v->until.marker.size)
-        finding(v, "body/large holds %llu files, the log names %llu", (unsigned long long)files, (unsigned long long)v->large_bodies);
+        finding(v, "body/large holds %llu files, the log names %llu", (unsigned long long)files,
+                (unsigned long long)v->large_bodies);
 }
 
 /* Keyring, confirm files, checkpoint: while no confirm is being written. */

@@ -1,5 +1,6 @@
 /*
- * What the tests of the store share: a directory of their own, a clock that is turned by hand, a key-file secret (no Argon2).
+ * What the tests of the store share: a directory of their own, a clock that is turned by hand, a key-file secret (no
+ * Argon2).
  */
 #ifndef FANAL_STORE_TEST_H
 #define FANAL_STORE_TEST_H
@@ -44,13 +45,13 @@ static inline struct store_options test_options(void)
 }
 
 /* Says why, where a claim does not hold. */
-#define CHECK_OK(err, claim)                                \
-    do {                                                    \
-        bool held_ = (claim);                               \
-        if (!held_)                                         \
-            print_error("%s: ", (err).text);                \
-        (void)state_;                                       \
-        _assert_true(held_, #claim, __FILE__, __LINE__);    \
+#define CHECK_OK(err, claim)                                                                                           \
+    do {                                                                                                               \
+        bool held_ = (claim);                                                                                          \
+        if (!held_)                                                                                                    \
+            print_error("%s: ", (err).text);                                                                           \
+        (void)state_;                                                                                                  \
+        _assert_true(held_, #claim, __FILE__, __LINE__);                                                               \
     } while (0)
 
 /* A fresh directory below $TMPDIR or /dev/shm; out[64]. */
@@ -91,7 +92,9 @@ static inline bool test_append(struct store *s, enum record_kind kind, const cha
                                uint64_t *position, struct error *err)
 {
     struct writer facts = writer_new(4096);
-    struct append a = { .kind = kind, .unit = span_str(unit), .received_us = test_wall_us, .cookie = (void *)(uintptr_t)(seed + 1) };
+    struct append a = {
+        .kind = kind, .unit = span_str(unit), .received_us = test_wall_us, .cookie = (void *)(uintptr_t)(seed + 1)
+    };
     bool ok = true;
 
     field_put_str(&facts, FIELD_DETAIL, "what was sent");
@@ -152,7 +155,8 @@ static inline bool test_same(struct store *s, uint64_t position, unsigned seed, 
     uint8_t *got = malloc(len == SIZE_MAX ? 1 : len + 1);
     bool ok = want != NULL && got != NULL && store_read_entry(s, position, &e, &facts, err);
 
-    ok = ok && fields_uint(writer_span(&facts), FIELD_COUNT, 0) == seed && e.position == position && e.has_body == (len != SIZE_MAX);
+    ok = ok && fields_uint(writer_span(&facts), FIELD_COUNT, 0) == seed && e.position == position
+         && e.has_body == (len != SIZE_MAX);
     if (ok && len != SIZE_MAX) {
         test_fill(want, len, seed);
         ok = e.body_bytes == len && store_read_body(s, position, 0, got, len, err) && memcmp(got, want, len) == 0;

@@ -1,17 +1,17 @@
 /*
- * Power cuts: every file call of a store at work is recorded; then the disk is put together as it may look after a cut behind any of
- * them (what was synced is there; of what was not, all, nothing, or any subset of sectors and names), and the store must open with
- * everything that it had acknowledged, verify clean, and go on.
+ * Power cuts: every file call of a store at work is recorded; then the disk is put together as it may look after a cut
+ * behind any of them (what was synced is there; of what was not, all, nothing, or any subset of sectors and names), and
+ * the store must open with everything that it had acknowledged, verify clean, and go on.
  */
-#include <pthread.h>
 #include <errno.h>
+#include <pthread.h>
 
 #include "store_test.h"
 
-#define SECTOR 512u
-#define CALLS_MAX 40000
+#define SECTOR     512u
+#define CALLS_MAX  40000
 #define INODES_MAX 4000
-#define PATH_SIZE 160
+#define PATH_SIZE  160
 
 enum call_type { CALL_CREATE, CALL_WRITE, CALL_SYNC, CALL_TRUNCATE, CALL_RENAME, CALL_UNLINK, CALL_SYNC_DIR, CALL_ACK };
 
@@ -195,8 +195,8 @@ static int tape_free_bytes(void *context, const char *path, uint64_t *out)
 }
 
 static const struct file_ops tape_ops = {
-    tape_open, tape_pwrite, tape_fdatasync, tape_ftruncate, tape_rename, tape_unlink,
-    tape_mkdir, tape_sync_dir, tape_close, tape_write_behind, tape_free_bytes,
+    tape_open,  tape_pwrite,   tape_fdatasync, tape_ftruncate,    tape_rename,     tape_unlink,
+    tape_mkdir, tape_sync_dir, tape_close,     tape_write_behind, tape_free_bytes,
 };
 
 /* ---- the disk after a cut ---- */
@@ -322,11 +322,22 @@ static void write_file(const char *path, const uint8_t *bytes, size_t len)
 /* Puts the disk together in `dir`; paths were recorded below `from`. */
 static void materialize(const struct model *m, const struct tape *t, const char *from, const char *dir, enum loss loss)
 {
-    static const char *const dirs[] = { "", "/vault", "/vault/log", "/vault/body", "/vault/body/images", "/vault/body/results",
-                                        "/vault/body/large", "/vault/ledger", "/vault/ledger/tile", "/vault/ledger/tile/0", "/vault/cut" };
+    static const char *const dirs[] = { "",
+                                        "/vault",
+                                        "/vault/log",
+                                        "/vault/body",
+                                        "/vault/body/images",
+                                        "/vault/body/results",
+                                        "/vault/body/large",
+                                        "/vault/ledger",
+                                        "/vault/ledger/tile",
+                                        "/vault/ledger/tile/0",
+                                        "/vault/cut" };
     static struct name names[INODES_MAX];
     size_t count = m->name_count;
-    size_t upto = loss == LOSS_ALL ? 0 : loss == LOSS_NONE ? m->names_pending_count : (size_t)random() % (m->names_pending_count + 1);
+    size_t upto = loss == LOSS_ALL    ? 0
+                  : loss == LOSS_NONE ? m->names_pending_count
+                                      : (size_t)random() % (m->names_pending_count + 1);
     char path[300];
 
     memcpy(names, m->names, count * sizeof names[0]);
@@ -372,8 +383,12 @@ static void ack(struct tape *t, uint64_t position, unsigned seed, size_t len)
 static void work(const char *dir, struct tape *t)
 {
     static const size_t lengths[] = { 300, 66000, SIZE_MAX, 0, 140000, SIZE_MAX, 5000, 2200000, 90000, 100 };
-    struct tuning tuning = { .files = &tape_ops, .files_context = t, .segment_bytes = 6000, .body_file_bytes = 200000,
-                             .confirm_entries = 60, .no_idle_confirm = true };
+    struct tuning tuning = { .files = &tape_ops,
+                             .files_context = t,
+                             .segment_bytes = 6000,
+                             .body_file_bytes = 200000,
+                             .confirm_entries = 60,
+                             .no_idle_confirm = true };
     struct store_options o = test_options();
     struct store *s;
     uint64_t position;
@@ -429,12 +444,13 @@ static bool survives(const char *dir, const struct tape *t, size_t k, bool go_on
     ok = ok && store_verify(s, say, NULL, &findings, &err) && findings == 0;
     if (ok && go_on)
         ok = test_append(s, RECORD_HL7, "unit:last", 77, 3000, &position, &err) && test_wait(s, 1) == 1
-            && test_same(s, position, 77, 3000, &err);
+             && test_same(s, position, 77, 3000, &err);
     store_close(s);
     if (ok && go_on) {
         o.read_only = true;
         s = store_open(dir, &o, &err);
-        ok = s != NULL && test_same(s, position, 77, 3000, &err) && store_verify(s, say, NULL, &findings, &err) && findings == 0;
+        ok = s != NULL && test_same(s, position, 77, 3000, &err) && store_verify(s, say, NULL, &findings, &err)
+             && findings == 0;
         store_close(s);
     }
     if (!ok)
@@ -446,8 +462,9 @@ TEST(nothing_acknowledged_is_lost_in_a_power_cut)
 {
     struct tape *t = calloc(1, sizeof *t);
     struct model *m = calloc(1, sizeof *m);
-    unsigned long seed = getenv("FANAL_SEED") != NULL ? strtoul(getenv("FANAL_SEED"), NULL, 10) : (unsigned long)getpid();
-    size_t states = getenv("FANAL_STATES") != NULL ? strtoul(getenv("FANAL_STATES"), NULL, 10) : 800;
+    unsigned long seed =
+        getenv("FANAL_SEED") != NULL ? strtoul(getenv("FANAL_SEED"), NULL, 10) : (unsigned long)getpid();
+    size_t states = getenv("FANAL_STATES") != NULL ? strtoul(getenv("FANAL_STATES"), NULL, 10) : 500;
     size_t begin = 0, made = 0;
     char dir[64], after[64];
 

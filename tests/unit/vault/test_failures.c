@@ -1,6 +1,6 @@
 /*
- * The n-th call fails, for n = 1, 2, 3 … until none does: nothing acknowledged is lost, no space is survived, a failed sync latches.
- * Allocations too (the linker hands malloc, calloc and realloc to us first).
+ * The n-th call fails, for n = 1, 2, 3 … until none does: nothing acknowledged is lost, no space is survived, a failed
+ * sync latches. Allocations too (the linker hands malloc, calloc and realloc to us first).
  */
 #include <errno.h>
 #include <limits.h>
@@ -106,8 +106,8 @@ static void fault_write_behind(void *c, int fd, off_t offset, off_t len)
 }
 
 static const struct file_ops fault_ops = {
-    fault_open, fault_pwrite, fault_fdatasync, fault_ftruncate, fault_rename, fault_unlink,
-    fault_mkdir, fault_sync_dir, fault_close, fault_write_behind, fault_free_bytes,
+    fault_open,  fault_pwrite,   fault_fdatasync, fault_ftruncate,    fault_rename,     fault_unlink,
+    fault_mkdir, fault_sync_dir, fault_close,     fault_write_behind, fault_free_bytes,
 };
 
 /* ---- allocations ---- */
@@ -144,7 +144,7 @@ void *__wrap_realloc(void *p, size_t n)
 /* ---- the same work every time ---- */
 
 #define WORK_RECORDS 8
-#define WORK_MORE 140 /* units: the keyring grows */
+#define WORK_MORE    140 /* units: the keyring grows */
 
 static const size_t work_lengths[WORK_RECORDS] = { 300, SIZE_MAX, 70000, 2200000, 0, 5000, SIZE_MAX, 90000 };
 
@@ -203,11 +203,16 @@ static void say(void *context, const char *text)
     print_error("finding: %s\n", text);
 }
 
-/* One run with a fault, then a run without: what was acknowledged is there. Returns false when the fault was never reached. */
+/* One run with a fault, then a run without: what was acknowledged is there. Returns false when the fault was never
+ * reached. */
 static bool run(void **state_, struct fault *f, bool many, struct worked *w)
 {
-    struct tuning tuning = { .files = &fault_ops, .files_context = f, .segment_bytes = 3000, .body_file_bytes = 100000,
-                             .confirm_entries = 5, .no_idle_confirm = true };
+    struct tuning tuning = { .files = &fault_ops,
+                             .files_context = f,
+                             .segment_bytes = 3000,
+                             .body_file_bytes = 100000,
+                             .confirm_entries = 5,
+                             .no_idle_confirm = true };
     struct store_options o = test_options();
     struct error err = { 0 };
     uint64_t findings = 0;
@@ -235,18 +240,23 @@ static bool run(void **state_, struct fault *f, bool many, struct worked *w)
 
 TEST(the_nth_call_may_fail)
 {
-    static const struct { const char *name; enum fault_call call; int error; bool goes_on; } rows[] = {
-        { "write, no space",   FAULT_WRITE,    ENOSPC, true },
-        { "write, i/o error",  FAULT_WRITE,    EIO,    false },
-        { "sync, i/o error",   FAULT_SYNC,     EIO,    false },
-        { "sync, no space",    FAULT_SYNC,     ENOSPC, false },
-        { "open, no space",    FAULT_OPEN,     ENOSPC, true },
-        { "rename, no space",  FAULT_RENAME,   ENOSPC, true },
-        { "directory sync",    FAULT_SYNC_DIR, EIO,    false },
+    static const struct {
+        const char *name;
+        enum fault_call call;
+        int error;
+        bool goes_on;
+    } rows[] = {
+        { "write, no space", FAULT_WRITE, ENOSPC, true }, { "write, i/o error", FAULT_WRITE, EIO, false },
+        { "sync, i/o error", FAULT_SYNC, EIO, false },    { "sync, no space", FAULT_SYNC, ENOSPC, false },
+        { "open, no space", FAULT_OPEN, ENOSPC, true },   { "rename, no space", FAULT_RENAME, ENOSPC, true },
+        { "directory sync", FAULT_SYNC_DIR, EIO, false },
     };
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         for (long n = 1;; n += n < 30 ? 1 : 9) {
-            struct fault f = { .countdown = n, .call = row->call, .error = row->error, .lasting = 1, .free_bytes = 1ull << 40 };
+            struct fault f = {
+                .countdown = n, .call = row->call, .error = row->error, .lasting = 1, .free_bytes = 1ull << 40
+            };
             struct worked w;
 
             if (!run(state_, &f, false, &w))
@@ -262,7 +272,9 @@ TEST(the_nth_call_may_fail)
 TEST(the_keyring_grows_or_says_why_not)
 {
     for (long n = 100; n < 420; n += 16) {
-        struct fault f = { .countdown = n, .call = FAULT_WRITE, .error = ENOSPC, .lasting = 1, .free_bytes = 1ull << 40 };
+        struct fault f = {
+            .countdown = n, .call = FAULT_WRITE, .error = ENOSPC, .lasting = 1, .free_bytes = 1ull << 40
+        };
         struct worked w;
 
         (void)run(state_, &f, true, &w);
@@ -346,7 +358,8 @@ TEST(the_nth_allocation_may_fail)
             uint64_t position;
 
             a.body = body_new(s, BODY_IMAGES, a.unit, &err);
-            if (a.body != NULL && body_add(a.body, SPAN_LIT("some bytes"), &err) && store_append(s, &a, &position, &err)) {
+            if (a.body != NULL && body_add(a.body, SPAN_LIT("some bytes"), &err)
+                && store_append(s, &a, &position, &err)) {
                 store_kick(s);
                 while (store_completed(s, &c, 1) == 0) {
                     struct pollfd p = { .fd = store_event_fd(s), .events = POLLIN };

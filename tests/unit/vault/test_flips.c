@@ -92,7 +92,8 @@ static uint64_t make_store(const char *dir)
     if (!store_create(dir, &o, NULL) || (s = store_open(dir, &o, NULL)) == NULL)
         abort();
     for (unsigned i = 0; i < COUNT_OF(lengths); i++)
-        if (!test_append(s, i % 2 == 0 ? RECORD_DICOM : RECORD_HL7, "study:1", i, lengths[i], &position, NULL) || test_wait(s, 1) != 1)
+        if (!test_append(s, i % 2 == 0 ? RECORD_DICOM : RECORD_HL7, "study:1", i, lengths[i], &position, NULL)
+            || test_wait(s, 1) != 1)
             abort();
     for (unsigned i = 0; i < 256; i++) {
         if (!test_append(s, i % 50 == 0 ? RECORD_RULE : RECORD_EVENT, "events:2026-11", i, SIZE_MAX, &position, NULL))
@@ -118,8 +119,8 @@ static void try_flip(void **state_, const char *dir, const struct image *f, size
         after = 0;
     poke(f, at, f->bytes[at]);
     if (before == 0 || before == UINT64_MAX || after == 0 || after == UINT64_MAX || cut)
-        print_error("%s at %zu bit %u: %llu, %llu findings, cut %d, last: %s\n", f->path, at, bit, (unsigned long long)before,
-                    (unsigned long long)after, cut, last_finding);
+        print_error("%s at %zu bit %u: %llu, %llu findings, cut %d, last: %s\n", f->path, at, bit,
+                    (unsigned long long)before, (unsigned long long)after, cut, last_finding);
     CHECK(before != 0 && before != UINT64_MAX && after != 0 && after != UINT64_MAX && !cut);
 }
 

@@ -18,8 +18,14 @@ TEST(crc32c_is_that_of_rfc_3720)
 
 static struct entry_header example(bool has_body, bool large)
 {
-    struct entry_header h = { .position = 41, .received_us = 1795600000000000, .kind = RECORD_DICOM, .slot = 9, .facts_bytes = 100,
-                              .length = entry_length(100), .has_body = has_body, .large = large };
+    struct entry_header h = { .position = 41,
+                              .received_us = 1795600000000000,
+                              .kind = RECORD_DICOM,
+                              .slot = 9,
+                              .facts_bytes = 100,
+                              .length = entry_length(100),
+                              .has_body = has_body,
+                              .large = large };
 
     if (has_body) {
         h.body_class = BODY_IMAGES;
@@ -54,19 +60,24 @@ TEST(an_entry_header_comes_back_and_every_bit_counts)
 
 TEST(a_header_that_lies_with_a_good_checksum_is_refused)
 {
-    const struct { const char *name; size_t at; uint8_t value; } rows[] = {
-        { "version",                  27, 2 },
-        { "unknown flag",             25, 5 },
-        { "own file without a body",  25, 2 },
-        { "body class",               26, 3 },
+    const struct {
+        const char *name;
+        size_t at;
+        uint8_t value;
+    } rows[] = {
+        { "version", 27, 2 },
+        { "unknown flag", 25, 5 },
+        { "own file without a body", 25, 2 },
+        { "body class", 26, 3 },
         { "facts too short for a tag", 96, 3 },
-        { "length does not follow",   100, 33 },
-        { "facts beyond the limit",   99, 0xff },
-        { "chunk size",               161, 1 },
-        { "reserved",                 180, 1 },
-        { "a body of 2^63 bytes",     111, 0x80 },
+        { "length does not follow", 100, 33 },
+        { "facts beyond the limit", 99, 0xff },
+        { "chunk size", 161, 1 },
+        { "reserved", 180, 1 },
+        { "a body of 2^63 bytes", 111, 0x80 },
     };
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct entry_header h = example(true, false), back;
         uint8_t bytes[ENTRY_HEADER_BYTES];
         uint32_t crc;
@@ -82,7 +93,12 @@ TEST(a_header_that_lies_with_a_good_checksum_is_refused)
 
 TEST(a_marker_comes_back_and_every_bit_counts)
 {
-    struct marker m = { .size = 12, .commit = 5, .newest_rule = 3, .batch = address_of(1, 128), .count = 2, .written_us = 99,
+    struct marker m = { .size = 12,
+                        .commit = 5,
+                        .newest_rule = 3,
+                        .batch = address_of(1, 128),
+                        .count = 2,
+                        .written_us = 99,
                         .in_use = { { 202611, 1, 64 }, { 202611, 2, 4096 } } };
     struct hash leaves[2] = { { { 1 } }, { { 2 } } };
     struct writer w = writer_new(MARKER_BYTES_MAX);
@@ -93,7 +109,8 @@ TEST(a_marker_comes_back_and_every_bit_counts)
     marker_encode(&m, leaves, key, &w);
     CHECK(w.len == marker_length(2) && w.len % RECORD_ALIGN == 0);
     CHECK(marker_decode(writer_span(&w), key, &back, &got, &err));
-    CHECK(back.size == 12 && back.count == 2 && back.in_use[1].length == 4096 && memcmp(got.ptr, leaves, sizeof leaves) == 0);
+    CHECK(back.size == 12 && back.count == 2 && back.in_use[1].length == 4096
+          && memcmp(got.ptr, leaves, sizeof leaves) == 0);
     for (size_t bit = 0; bit < w.len * 8; bit++) {
         w.ptr[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         CHECK(!marker_decode(writer_span(&w), key, &back, &got, &err));
@@ -104,7 +121,8 @@ TEST(a_marker_comes_back_and_every_bit_counts)
     writer_done(&w);
 }
 
-/* RFC 5869 A.1 fixes HKDF; ours has these labels, so this vector was computed with Python's hmac from docs/format.md. */
+/* RFC 5869 A.1 fixes HKDF; ours has these labels, so this vector was computed with Python's hmac from docs/format.md.
+ */
 TEST(record_keys_are_those_of_the_format)
 {
     uint8_t data_key[KEY_BYTES], salt[32];
@@ -117,7 +135,8 @@ TEST(record_keys_are_those_of_the_format)
     seal_record_keys(data_key, salt, &k);
     CHECK(memcmp(k.facts, HEX("6007ec86b6ff3728456cd1d0133de14e7e720e2ead2817fdd9b0a2e63a6c4e68").ptr, KEY_BYTES) == 0);
     CHECK(memcmp(k.body, HEX("8b6d225f94497ab7a5f61efb7e103ece399f14b54106bd85a709c23b9df5628f").ptr, KEY_BYTES) == 0);
-    CHECK(memcmp(k.commitment, HEX("eb685feb5ca7dc31c19822973f8333ff519c64cade9218ccf5f9d1887352017e").ptr, KEY_BYTES) == 0);
+    CHECK(memcmp(k.commitment, HEX("eb685feb5ca7dc31c19822973f8333ff519c64cade9218ccf5f9d1887352017e").ptr, KEY_BYTES)
+          == 0);
 }
 
 TEST(chunk_nonces_are_stream)
@@ -151,11 +170,14 @@ TEST(gcm_refuses_what_was_changed)
 
 TEST(stored_lengths_follow_the_chunks)
 {
-    const struct { uint64_t bytes, stored; uint32_t chunks; } rows[] = {
+    const struct {
+        uint64_t bytes, stored;
+        uint32_t chunks;
+    } rows[] = {
         { 0, 16, 1 }, { 1, 17, 1 }, { 65536, 65552, 1 }, { 65537, 65537 + 32, 2 }, { 131072, 131072 + 32, 2 },
     };
-    EACH (row, rows)
-        CHECK(body_stored_bytes(row->bytes) == row->stored && body_chunk_count(row->bytes) == row->chunks);
+    EACH(row, rows)
+    CHECK(body_stored_bytes(row->bytes) == row->stored && body_chunk_count(row->bytes) == row->chunks);
     CHECK(month_of(UINT64_C(1795600000000000)) == 202611);
     CHECK(entry_length(18) == 224 && entry_length(32) == 224 && entry_length(33) == 256);
 }

@@ -50,16 +50,20 @@ static struct span unit_of(unsigned i, char *text)
 
 TEST(a_wrong_secret_does_not_open)
 {
-    const struct { const char *name; struct span secret; } rows[] = {
+    const struct {
+        const char *name;
+        struct span secret;
+    } rows[] = {
         { "another key file", SPAN_LIT("key:0123456789abcdef0123456789abcdeF") },
-        { "a passphrase",     SPAN_LIT("0123456789abcdef0123456789abcdef") },
-        { "nothing",          SPAN_LIT("") },
+        { "a passphrase", SPAN_LIT("0123456789abcdef0123456789abcdef") },
+        { "nothing", SPAN_LIT("") },
         { "a short key file", SPAN_LIT("key:0123") },
     };
     struct ring r;
 
     ring_init(&r);
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct error err = { 0 };
 
         CHECK_ROW(row->name, ring_open(&r, row->secret, &err) == NULL && err.code == ERR_SEALED);
@@ -138,20 +142,26 @@ TEST(an_assignment_that_was_not_written_comes_back_from_the_log)
 
 TEST(one_copy_is_enough_and_the_other_is_named)
 {
-    const struct { const char *name; const char *file; off_t at; const char *want; } rows[] = {
-        { "header of copy 0", "keyring.0", 20,                "keyring.0: header is damaged or missing\n" },
-        { "header of copy 1", "keyring.1", 300,               "keyring.1: header is damaged or missing\n" },
-        { "slot of copy 0",   "keyring.0", 512 + 128 * 1 + 40, "keyring.0: slot 1 is damaged\n" },
-        { "slot of copy 1",   "keyring.1", 512 + 128 * 1 + 9,  "keyring.1: slot 1 is damaged\n" },
+    const struct {
+        const char *name;
+        const char *file;
+        off_t at;
+        const char *want;
+    } rows[] = {
+        { "header of copy 0", "keyring.0", 20, "keyring.0: header is damaged or missing\n" },
+        { "header of copy 1", "keyring.1", 300, "keyring.1: header is damaged or missing\n" },
+        { "slot of copy 0", "keyring.0", 512 + 128 * 1 + 40, "keyring.0: slot 1 is damaged\n" },
+        { "slot of copy 1", "keyring.1", 512 + 128 * 1 + 9, "keyring.1: slot 1 is damaged\n" },
     };
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct error err = { 0 };
         struct keyring *k;
         struct ring r;
         uint8_t key[KEY_BYTES];
         uint32_t slot;
         char path[128];
-        uint8_t byte;
+        uint8_t byte = 0;
         int fd;
 
         ring_init(&r);

@@ -1,4 +1,5 @@
-/* The tree of RFC 9162 §2.1: its published hashes (the eight inputs of the Certificate Transparency reference), and its definition. */
+/* The tree of RFC 9162 §2.1: its published hashes (the eight inputs of the Certificate Transparency reference), and its
+ * definition. */
 #include "vault/merkle.h"
 
 #include "../test.h"
