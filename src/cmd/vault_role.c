@@ -85,8 +85,10 @@ int vault_role_run(int control_fd)
         return ROLE_EXIT_FAILED;
     room->log = role.log;
     room->epoll_fd = -1;
-    ok = configure(room, &role, dir, sizeof dir, &err) && open_sealed(room, &role, dir, &err)
-         && confine(room, dir, &err) && room_prepare(room, &err);
+    /* Confined first: Landlock holds for the threads that the store and the views start afterwards. */
+    ok = configure(room, &role, dir, sizeof dir, &err) && confine(room, dir, &err)
+         && open_sealed(room, &role, dir, &err) && room_prepare(room, &err);
+    file_close(&role.fds[0]); /* the secret: the master key is open, nobody needs it here any more */
     if (ok && room->accounts.enrolment_code[0] != '\0')
         log_info(&room->log, "enrolment.offered", f_str("code", room->accounts.enrolment_code));
     ok = ok && room_serve(room, &role, &err);
