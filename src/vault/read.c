@@ -338,17 +338,36 @@ bool body_check(struct store *s, struct seal *seal, const struct entry_header *h
     return ok;
 }
 
+/* The nearest rule before a position, found by looking at every record: for a chain whose link is damaged. */
+static uint64_t rule_before(struct store *s, uint64_t position)
+{
+    bool found = false;
+
+    while (!found && position > 0) {
+        struct look l;
+        struct error ignored;
+
+        found = look_at(s, --position, &l, &ignored) && l.h.kind == RECORD_RULE;
+        look_done(&l);
+    }
+    return found ? position + 1 : 0;
+}
+
+/*
+ * One flipped bit must not keep everybody out: a rule that cannot be read is left out, loudly, and the walk goes on
+ * behind it. verify names it.
+ */
 bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err)
 {
     uint64_t next = atomic_load(&s->newest_rule);
     struct error own;
-    bool ok = true, go_on = true;
+    bool go_on = true;
 
     err = err == NULL ? &own : err;
-    while (ok && go_on && next != 0) {
+    while (go_on && next != 0) {
         struct look l;
+        bool ok = look_at(s, next - 1, &l, err);
 
-        ok = look_at(s, next - 1, &l, err);
         if (ok && (l.h.kind != RECORD_RULE || l.h.previous_rule >= next))
             ok = error_set(err, ERR_DAMAGED, "record %llu is no rule of the chain", (unsigned long long)(next - 1));
         if (ok) {
@@ -358,6 +377,12 @@ bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct 
             go_on = visit(context, &e, l.facts);
         }
         look_done(&l);
+        if (!ok && err->code != ERR_DAMAGED)
+            return false;
+        if (!ok) {
+            log_error(s->log, "rule.damaged", f_uint("position", next - 1), f_err(err));
+            next = rule_before(s, next - 1);
+        }
     }
-    return ok;
+    return true;
 }
