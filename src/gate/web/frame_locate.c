@@ -144,20 +144,55 @@ static bool collect(struct cursor *c, uint64_t to, struct frame_place *out, stru
     return out->count > 0 || error_set(err, ERR_MALFORMED, "the frame has no fragment");
 }
 
-static bool skip_fragments(struct cursor *c, uint64_t count, struct error *err)
+/* A codestream begins here: SOI of JPEG and JPEG-LS (T.81 §B.1.1.3), SOC of JPEG 2000 (T.800 §A.4.1). */
+static bool begins_codestream(struct span bytes)
 {
-    if (count > FRAGMENTS_BEFORE_FRAME_MAX)
-        return error_set(err, ERR_LIMIT, "frame number above %d without an offset table", FRAGMENTS_BEFORE_FRAME_MAX);
-    for (; count > 0; count--) {
+    return span_starts(bytes, SPAN_LIT("\xff\xd8")) || span_starts(bytes, SPAN_LIT("\xff\x4f"));
+}
+
+/* A fragment's header, and whether a codestream begins in it; the cursor stands behind the header. */
+static bool read_fragment(struct cursor *c, struct item *item, bool *begins, struct error *err)
+{
+    struct span front;
+
+    if (!read_item(c, item, err))
+        return false;
+    *begins = false;
+    if (item->tag != TAG_ITEM || item->len < 2)
+        return true;
+    if (!cursor_read(c, 2, &front, err))
+        return false;
+    *begins = begins_codestream(front);
+    c->at -= 2;
+    return true;
+}
+
+/*
+ * Without an offset table a fragment is a frame (RLE: PS3.5 §G; every other where the writer cut none), unless the
+ * first one begins a codestream: then a fragment that does not belongs to the one before.
+ */
+static bool collect_counting(struct cursor *c, uint64_t number, struct frame_place *out, struct error *err)
+{
+    bool marked = false, begins;
+    uint64_t frame = 0;
+
+    for (uint64_t i = 0; i <= FRAGMENTS_BEFORE_FRAME_MAX; i++) {
         struct item item;
 
-        if (!read_item(c, &item, err))
+        if (!read_fragment(c, &item, &begins, err))
             return false;
-        if (item.tag == TAG_SEQUENCE_DELIMITATION)
-            return error_set(err, ERR_NOT_FOUND, "the object holds no such frame");
+        if (i == 0)
+            marked = begins;
+        frame += item.tag == TAG_ITEM && (!marked || begins);
+        if (item.tag == TAG_SEQUENCE_DELIMITATION || frame > number)
+            return out->count > 0 || error_set(err, ERR_NOT_FOUND, "the object holds no such frame");
+        if (frame == number && !place_add(out, c->at, item.len, err))
+            return false;
+        if (frame == number && !marked)
+            return true;
         c->at += item.len;
     }
-    return true;
+    return error_set(err, ERR_LIMIT, "more than %d fragments without an offset table", FRAGMENTS_BEFORE_FRAME_MAX);
 }
 
 static bool locate_encapsulated(struct cursor *c, uint64_t frames, uint64_t number, struct frame_place *out,
@@ -181,9 +216,7 @@ static bool locate_encapsulated(struct cursor *c, uint64_t frames, uint64_t numb
         c->at = first + from;
         return collect(c, to == UINT64_MAX ? to : first + to, out, err);
     }
-    if (!skip_fragments(c, number - 1, err))
-        return false;
-    return collect(c, c->at + 1, out, err); /* one fragment a frame */
+    return collect_counting(c, number, out, err);
 }
 
 bool frame_locate(const struct body *body, struct span fields, uint64_t number, struct frame_place *out,

@@ -18,7 +18,7 @@ struct body {
 
 /* A frame of a scanner or a cine is one fragment; writers that cut by size make some thousands of a large one. */
 #define FRAGMENTS_OF_FRAME_MAX 4096
-/* Frames of one object that has no offset table: each is a header to be read on the way. */
+/* Fragments of one object that has no offset table: each is a header to be read on the way. */
 #define FRAGMENTS_BEFORE_FRAME_MAX 65536
 /* As much as a lens takes. */
 #define ENCODED_FRAME_MAX ((uint64_t)1 << 30)

@@ -50,6 +50,7 @@ struct connection {
     uint8_t token[TOKEN_BYTES_MAX];
     size_t token_len;
     char user[USER_SIZE], display_name[USER_SIZE];
+    unsigned retry_after_s; /* what the vault said with its last ERR_BUSY; 0: nothing */
 };
 
 /* The bytes of the token admitted on this connection; borrowed. */

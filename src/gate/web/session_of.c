@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "gate/web/gate.h"
 
+#define RETRY_AFTER_MAX_S 3600u
+
 struct span connection_token(const struct connection *c)
 {
     return span_of(c->token, c->token_len);
@@ -53,10 +55,10 @@ bool connection_admit(struct connection *c, struct span who, struct span *reply,
     if (!session_open(c, err))
         return false;
     if (!session_call(c->session, VERB_ADMIT, who, reply, err)) {
-        enum error_code code = err->code;
+        uint64_t wait_s = fields_uint(*reply, FIELD_AFTER, 0);
 
+        c->retry_after_s = wait_s < RETRY_AFTER_MAX_S ? (unsigned)wait_s : RETRY_AFTER_MAX_S;
         connection_forget(c);
-        err->code = code;
         return false;
     }
     token = fields_text(*reply, FIELD_TOKEN);

@@ -7,8 +7,7 @@
 #include "gate/web/json_out.h"
 
 #define STATUS_ANSWER_MS 10000
-/* The vault slows an address down after wrong tries; it answers again within this. */
-#define RETRY_AFTER_S 30
+#define RETRY_AFTER_S    30 /* where the vault does not say how long */
 
 /* The vault's status says whether the first account exists; asked until it does. */
 static bool is_enrolled(struct gate *g)
@@ -96,7 +95,8 @@ static bool admit(struct call *c, const enum field *wanted, struct error *err)
     }
     if (!ok && err->code == ERR_BUSY) {
         answer_error(c->answer, 429, "busy", "too many tries: wait");
-        http_answer_header(c->answer, "Retry-After", "%d", RETRY_AFTER_S);
+        http_answer_header(c->answer, "Retry-After", "%u",
+                           c->connection->retry_after_s > 0 ? c->connection->retry_after_s : RETRY_AFTER_S);
         return true;
     }
     if (!ok)

@@ -209,6 +209,8 @@ static void admit(struct fake_session *s, const struct message *m)
         result = ERR_BUSY;
     else if (code.len > 0 ? span_equal(code, SPAN_LIT("123")) : span_equal(password, SPAN_LIT("secret")))
         result = ERR_NONE;
+    if (result == ERR_BUSY)
+        field_put_uint(&w, FIELD_AFTER, 17);
     if (result == ERR_NONE) {
         if (token.len == 0)
             token_is_good = true;
