@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -469,19 +470,37 @@ static void *commit_main(void *context)
     return NULL;
 }
 
+/* Signals are the owner's: its threads are born with all of them blocked. */
+static bool start_thread(pthread_t *thread, void *(*main)(void *), struct store *s)
+{
+    sigset_t all, before;
+    bool ok;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    ok = pthread_create(thread, NULL, main, s) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ok;
+}
+
+static void stop_sync_thread(struct store *s)
+{
+    (void)pthread_mutex_lock(&s->sync_lock);
+    s->sync_stop = true;
+    (void)pthread_cond_signal(&s->sync_work);
+    (void)pthread_mutex_unlock(&s->sync_lock);
+    (void)pthread_join(s->sync_thread, NULL);
+}
+
 bool commit_start(struct store *s, struct error *err)
 {
     (void)pthread_mutex_lock(&s->lock);
     plan_again(s);
     (void)pthread_mutex_unlock(&s->lock);
-    if (pthread_create(&s->sync_thread, NULL, sync_main, s) != 0)
+    if (!start_thread(&s->sync_thread, sync_main, s))
         return error_set(err, ERR_MEMORY, "no sync thread");
-    if (pthread_create(&s->commit_thread, NULL, commit_main, s) != 0) {
-        (void)pthread_mutex_lock(&s->sync_lock);
-        s->sync_stop = true;
-        (void)pthread_cond_signal(&s->sync_work);
-        (void)pthread_mutex_unlock(&s->sync_lock);
-        (void)pthread_join(s->sync_thread, NULL);
+    if (!start_thread(&s->commit_thread, commit_main, s)) {
+        stop_sync_thread(s);
         return error_set(err, ERR_MEMORY, "no commit thread");
     }
     s->threads = true;
@@ -497,10 +516,6 @@ void commit_stop(struct store *s)
     (void)pthread_cond_signal(&s->work);
     (void)pthread_mutex_unlock(&s->lock);
     (void)pthread_join(s->commit_thread, NULL);
-    (void)pthread_mutex_lock(&s->sync_lock);
-    s->sync_stop = true;
-    (void)pthread_cond_signal(&s->sync_work);
-    (void)pthread_mutex_unlock(&s->sync_lock);
-    (void)pthread_join(s->sync_thread, NULL);
+    stop_sync_thread(s);
     s->threads = false;
 }
