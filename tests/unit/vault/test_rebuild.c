@@ -24,7 +24,7 @@ static void generate(struct fixture *f, struct store *s)
 {
     static const char *const states[] = { "stored", "stored", "stored", "stored", "alternate", "conflict", "refused" };
     static const char *const statuses[] = { "P", "F", "C", "W", "D", "F" };
-    static const char *const names[] = { "DURAND^Jean", "MARTIN^L\xc3\xa9" "a", "O'NEIL^Pat", "\xe5\xb1\xb1\xe7\x94\xb0^T" };
+    static const char *const names[] = { "DURAND^Jean", ("MARTIN^L\xc3\xa9" "a"), "O'NEIL^Pat", "\xe5\xb1\xb1\xe7\x94\xb0^T" };
     char facts[600];
     enum record_kind kind = RECORD_DICOM;
     const unsigned patient = roll(40), time = 20231100 + roll(28);
