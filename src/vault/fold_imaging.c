@@ -99,13 +99,14 @@ static void bind_fields(struct sql_call *q, const struct record *r, const enum f
 
 /* How a study or a series is found, made and completed: the first value that is not empty stays. */
 struct level {
+    const char *name; /* of its tally */
     enum fold_statement find, add, fill;
     const enum field *fields;
     size_t field_count;
 };
 
-static const struct level study_level = { STUDY_OF, ADD_STUDY, FILL_STUDY, study_fields, COUNT_OF(study_fields) };
-static const struct level series_level = { SERIES_OF, ADD_SERIES, FILL_SERIES, series_fields,
+static const struct level study_level = { "studies", STUDY_OF, ADD_STUDY, FILL_STUDY, study_fields, COUNT_OF(study_fields) };
+static const struct level series_level = { "series", SERIES_OF, ADD_SERIES, FILL_SERIES, series_fields,
                                            COUNT_OF(series_fields) };
 
 static int64_t level_row(struct folder *f, const struct record *r, const struct level *level, struct cache *cache,
@@ -139,6 +140,7 @@ static int64_t level_row(struct folder *f, const struct record *r, const struct 
         bind_fields(&q, r, level->fields, level->field_count);
         sql_run(&q);
         slot->id = sqlite3_last_insert_rowid(f->sql.db);
+        folder_count(f, level->name);
     }
     slot->contents = contents;
     return slot->id;

@@ -40,6 +40,7 @@ int64_t folder_patient(struct folder *f, struct span patient_id, struct span iss
     sql_text(&q, patient_id);
     sql_text(&q, issuer);
     sql_run(&q);
+    folder_count(f, "patients");
     if (patient_id.len == 0)
         return slot->id;
     q = sql_begin(&f->sql, ADD_IDENTIFIER);

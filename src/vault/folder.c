@@ -125,6 +125,11 @@ static struct pending_count *counter(struct folder *f, struct pending_count *cou
     return &counts[(*count)++];
 }
 
+void folder_count(struct folder *f, const char *name)
+{
+    counter(f, f->tallies, &f->tally_count, name)->count++;
+}
+
 void folder_tally(struct folder *f, const char *kind, struct span state)
 {
     char name[sizeof f->tallies[0].name];
@@ -132,7 +137,7 @@ void folder_tally(struct folder *f, const char *kind, struct span state)
                      state.len > 0 ? (const char *)state.ptr : "");
 
     if (n > 0 && (size_t)n < sizeof name)
-        counter(f, f->tallies, &f->tally_count, name)->count++;
+        folder_count(f, name);
 }
 
 static void count_source(struct folder *f, const struct record *r, const char *kind)

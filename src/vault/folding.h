@@ -87,6 +87,8 @@ struct cache_slot *cache_slot_of(struct cache *c, const struct digest *key);
 int64_t folder_moment(const struct folder *f, struct span text, struct span zone_text, int64_t received,
                       int64_t fallback);
 
+/* Counts one more of a name ("series") or of a kind in a state ("dicom.stored"). */
+void folder_count(struct folder *f, const char *name);
 void folder_tally(struct folder *f, const char *kind, struct span state);
 
 /* Adds to a series' instances; the row changes at the latest with folder_write_series(). */

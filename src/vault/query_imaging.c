@@ -90,10 +90,10 @@ struct place {
     int64_t series, slice, number, position;
 };
 
-static struct place place_after(struct query *q)
+static struct place place_after(struct query *q, const struct place *start)
 {
     const int64_t after = (int64_t)fields_uint(q->request, FIELD_AFTER, UINT64_MAX);
-    struct place p = { 0, INT64_MIN, INT64_MIN, -1 };
+    struct place p = *start;
     struct sql_call c;
 
     if (after < 0)
@@ -106,25 +106,44 @@ static struct place place_after(struct query *q)
     return p;
 }
 
-bool query_instances(struct query *q, struct error *err)
+/* Instances of one series behind `from`; returns how many. */
+static int64_t give_instances(struct query *q, int64_t series, const struct place *from, int64_t limit)
 {
-    const struct place from = place_after(q);
     struct sql_call c = sql_begin(&q->sql, Q_INSTANCES);
+    int64_t count = 0;
 
-    (void)err;
-    sql_text(&c, query_text(q, FIELD_SERIES_UID));
-    sql_int(&c, from.series);
-    sql_int(&c, from.slice);
-    sql_int(&c, from.number);
-    sql_int(&c, from.position);
-    sql_int(&c, query_limit(q));
-    while (!q->ended && sql_row(&c)) {
+    sql_int(&c, series);
+    sql_int(&c, from->slice);
+    sql_int(&c, from->number);
+    sql_int(&c, from->position);
+    sql_int(&c, limit);
+    for (; !q->ended && sql_row(&c); count++) {
         query_row(q);
         query_put_number(q, FIELD_POSITION, &c, 0);
         query_put_column(q, FIELD_STATE, &c, 1);
         query_put_number(q, FIELD_RECEIVED, &c, 2);
         copy_block(q, sql_get(&c, 3), FIELD_SOP_UID, FIELD_CALLED_AE);
         (void)query_give(q);
+    }
+    sql_end(&c);
+    return count;
+}
+
+/* A Series UID that came under two studies or patients has two rows, one after the other. */
+bool query_instances(struct query *q, struct error *err)
+{
+    static const struct place start = { 0, INT64_MIN, INT64_MIN, -1 };
+    const struct place from = place_after(q, &start);
+    struct sql_call c = sql_begin(&q->sql, Q_SERIES_OF_UID);
+    int64_t left = query_limit(q);
+
+    (void)err;
+    sql_text(&c, query_text(q, FIELD_SERIES_UID));
+    sql_int(&c, from.series);
+    while (left > 0 && !q->ended && sql_row(&c)) {
+        const int64_t series = sql_get_int(&c, 0);
+
+        left -= give_instances(q, series, series == from.series ? &from : &start, left);
     }
     sql_end(&c);
     return true;

@@ -102,9 +102,9 @@ static void put_figure(struct query *q, struct span name, uint64_t count)
     field_group_end(&q->row, mark);
 }
 
-static void put_figures(struct query *q, enum query_statement statement)
+static void put_tallies(struct query *q)
 {
-    struct sql_call c = sql_begin(&q->sql, statement);
+    struct sql_call c = sql_begin(&q->sql, Q_TALLY);
 
     while (sql_row(&c))
         put_figure(q, sql_get(&c, 0), (uint64_t)sql_get_int(&c, 1));
@@ -138,8 +138,7 @@ bool query_status(struct query *q, struct error *err)
         query_put_number(q, FIELD_POSITION, &c, 0);
     sql_end(&c);
     put_store(q);
-    put_figures(q, Q_TALLY);
-    put_figures(q, Q_TOTALS);
+    put_tallies(q);
     (void)query_give(q);
     return true;
 }

@@ -64,9 +64,7 @@ query_function query_patients, query_patient, query_observations, query_reports,
                         " AND w.word < ?2 || char(1114111) LIMIT ?3")                                                 \
     S(Q_BY_WORD, "SELECT DISTINCT p.id, p.root FROM patient_word w JOIN patient p ON p.id = w.patient"                \
                  " WHERE w.word >= ?1 AND w.word < ?1 || char(1114111)")                                              \
-    S(Q_HAS_WORD, "SELECT 1 FROM patient_word w WHERE w.word >= ?2 AND w.word < ?2 || char(1114111)"                  \
-                  " AND w.patient = ?1 AND w.birth_date IN (SELECT birth_date FROM patient_word WHERE patient = ?1)"  \
-                  " LIMIT 1")                                                                                         \
+    S(Q_HAS_WORD, "SELECT 1 FROM patient_word WHERE patient = ?1 AND word >= ?2 AND word < ?2 || char(1114111) LIMIT 1") \
     S(Q_BY_IDENTIFIER, "SELECT DISTINCT p.root FROM patient_identifier i JOIN patient p ON p.id = i.patient"          \
                        " WHERE i.patient_id = ?1 AND (?2 = 0 OR i.issuer = ?3) LIMIT ?4")                             \
     S(Q_ROOT_OF, "SELECT root FROM patient WHERE key = ?1")                                                           \
@@ -84,10 +82,12 @@ query_function query_patients, query_patient, query_observations, query_reports,
                    " AND NOT (patient = ?1 AND own = 1) ORDER BY issuer, patient_id, id_type")                        \
     S(Q_ENCOUNTERS, "SELECT facts FROM encounter WHERE patient IN " MEMBERS " ORDER BY time DESC, position DESC")     \
     S(Q_OBSERVATION_TIME, "SELECT taken FROM observation WHERE id = ?1")                                              \
+    /* The page is chosen in the index alone; facts are read for its rows only. */                                    \
     S(Q_OBSERVATIONS, "SELECT o.id, o.report, o.code, o.code_system, o.taken, v.status, v.received, v.source,"        \
-                      " v.position, v.facts, v.id FROM observation o JOIN observation_version v ON v.id = o.version"  \
-                      " WHERE o.patient IN " MEMBERS " AND (o.taken < ?2 OR (o.taken = ?2 AND o.id > ?3))"            \
-                      " ORDER BY o.taken DESC, o.id LIMIT ?4")                                                        \
+                      " v.position, v.facts, v.id FROM (SELECT id, taken FROM observation WHERE patient IN " MEMBERS  \
+                      " AND (taken < ?2 OR (taken = ?2 AND id > ?3)) ORDER BY taken DESC, id LIMIT ?4) page"          \
+                      " JOIN observation o ON o.id = page.id JOIN observation_version v ON v.id = o.version"          \
+                      " ORDER BY page.taken DESC, page.id")                                                           \
     S(Q_REPLACED, "SELECT status, received, facts FROM observation_version WHERE observation = ?1 AND id <> ?2"       \
                   " ORDER BY reported DESC, sent DESC, position DESC, id DESC LIMIT 20")                              \
     S(Q_MEMBERS, "SELECT id FROM patient WHERE root = ?1 ORDER BY id")                                                \
@@ -111,10 +111,10 @@ query_function query_patients, query_patient, query_observations, query_reports,
     S(Q_MIDDLE, "SELECT o.position, o.facts FROM object o WHERE o.series = ?1 AND o.served = 1"                       \
                 " ORDER BY o.slice, o.number, o.position LIMIT 1 OFFSET ?2")                                          \
     S(Q_PLACE, "SELECT slice, number, series FROM object WHERE position = ?1")                                        \
-    S(Q_INSTANCES, "SELECT o.position, " STATE_SHOWN ", o.received, o.facts FROM series e JOIN object o"              \
-                   " ON o.series = e.id AND o.served = 1 WHERE e.series_uid = ?1"                                     \
-                   " AND (o.series, o.slice, o.number, o.position) > (?2, ?3, ?4, ?5)"                                \
-                   " ORDER BY o.series, o.slice, o.number, o.position LIMIT ?6")                                      \
+    S(Q_SERIES_OF_UID, "SELECT id FROM series WHERE series_uid = ?1 AND id >= ?2 ORDER BY id")                        \
+    S(Q_INSTANCES, "SELECT o.position, " STATE_SHOWN ", o.received, o.facts FROM object o WHERE o.series = ?1"        \
+                   " AND o.served = 1 AND (o.slice, o.number, o.position) > (?2, ?3, ?4)"                             \
+                   " ORDER BY o.slice, o.number, o.position LIMIT ?5")                                                \
     S(Q_INSTANCE, "SELECT o.position, " STATE_SHOWN ", o.received, o.facts, o.first, p.key FROM object o"             \
                   " LEFT JOIN patient own ON own.id = o.patient LEFT JOIN patient p ON p.id = own.root"               \
                   " WHERE o.position = ?1")                                                                           \
@@ -127,8 +127,6 @@ query_function query_patients, query_patient, query_observations, query_reports,
     S(Q_SOURCES, "SELECT name, kind, latest, count FROM source ORDER BY name")                                        \
     S(Q_JOURNAL, "SELECT position, received, facts FROM event WHERE position > ?1 ORDER BY position LIMIT ?2")        \
     S(Q_TALLY, "SELECT name, count FROM tally ORDER BY name")                                                         \
-    S(Q_TOTALS, "SELECT 'patients', count(*) FROM patient WHERE root = id UNION ALL"                                  \
-                " SELECT 'studies', count(*) FROM study UNION ALL SELECT 'series', count(*) FROM series")             \
     S(Q_FOLDED, "SELECT value FROM fold WHERE name = 'position'")                                                     \
     S(Q_VERSIONS, "SELECT position FROM object WHERE sop_uid = ?1 AND state IN ('stored', 'alternate', 'conflict')"   \
                   " ORDER BY served DESC, position LIMIT ?2")

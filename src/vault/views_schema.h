@@ -76,6 +76,7 @@
 #define VIEW_INDEXES(INDEX)                                                                    \
     INDEX("CREATE INDEX patient_root ON patient (root)")                                       \
     INDEX("CREATE INDEX patient_word_first ON patient_word (word, patient)")                   \
+    INDEX("CREATE INDEX patient_word_of ON patient_word (patient, word)")                      \
     INDEX("CREATE INDEX patient_identifier_of ON patient_identifier (patient)")                \
     INDEX("CREATE INDEX identity_link_prior ON identity_link (prior)")                         \
     INDEX("CREATE INDEX identity_link_survivor ON identity_link (survivor)")                   \
