@@ -11,6 +11,7 @@
 #include "cmd/roles.h"
 #include "cmd/room/serve.h"
 #include "channel/sandbox.h"
+#include "record/moment.h"
 
 /* A passphrase or key file; longer ones are refused when they are read. */
 #define SECRET_BYTES_MAX 65536
@@ -55,7 +56,7 @@ static bool open_sealed(struct room *room, const struct role *role, const char *
 static bool confine(const struct room *room, const char *dir, struct error *err)
 {
     char vault[PATH_MAX];
-    struct sandbox_paths paths = { .writable = { vault } };
+    struct sandbox_paths paths = { .writable = { vault }, .readable = { ZONE_DIRECTORY } };
 
     return path_join(vault, sizeof vault, dir, "vault", err) && sandbox_enter(SANDBOX_VAULT, &paths, &room->log, err);
 }

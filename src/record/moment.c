@@ -9,7 +9,6 @@
 #include "base/file.h"
 #include "base/reader.h"
 
-#define ZONEINFO "/usr/share/zoneinfo"
 #define ZONE_FILE_MAX ((size_t)64 * 1024)
 
 int32_t zone_offset(const struct zone *z, int64_t utc_s)
@@ -111,7 +110,7 @@ bool zone_load(const char *name, struct zone *out, struct error *err)
 
     if (!name_is_plain(name))
         return error_set(err, ERR_MALFORMED, "time zone \"%.40s\" is no name", name);
-    if (!path_join(path, sizeof path, ZONEINFO, name, err))
+    if (!path_join(path, sizeof path, ZONE_DIRECTORY, name, err))
         return false;
     if (access(path, R_OK) != 0)
         return error_set(err, ERR_NOT_FOUND, "time zone \"%.40s\" is not known", name);

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "base/span.h"
 
+#define ZONE_DIRECTORY "/usr/share/zoneinfo" /* what zone_load() reads */
+
 /* A time zone: UTC offsets by moment, from the machine's zoneinfo (RFC 8536). A plain value. */
 #define ZONE_CHANGES_MAX 512
 
