@@ -13,26 +13,48 @@
 
 static const struct log quiet = { .fd = -1, .clock = &clock_system };
 
+/* One name and what it is: a line for people, a member for scripts. Names and values here are the vault's own. */
+static void print_figure(bool json, bool *first, struct span name, const char *value, bool quoted)
+{
+    if (json)
+        (void)printf("%s\"%.*s\": %s%s%s", *first ? "{" : ", ", (int)name.len, (const char *)name.ptr,
+                     quoted ? "\"" : "", value, quoted ? "\"" : "");
+    else
+        (void)printf("%-20.*s %s\n", (int)name.len, (const char *)name.ptr, value);
+    *first = false;
+}
+
+static void print_number(bool json, bool *first, struct span name, uint64_t number)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%" PRIu64, number);
+    print_figure(json, first, name, text, false);
+}
+
+/* state, position, count, digest (the tree head's root), and groups {name, count}: docs/views.md, "Status". */
 static bool print_status(void *context, struct span row)
 {
     const struct options *o = context;
     struct fields_reader r = fields_over(row);
     struct field_value v;
+    char text[129];
+    bool first = true;
 
-    if (o->json) {
-        print_json_row(stdout, row, NULL, 0);
-        return true;
-    }
     while (fields_next(&r, &v)) {
-        if (field_name(v.field) == NULL)
-            continue;
-        (void)printf("%-20s ", field_name(v.field));
-        if (field_type_of(v.field) == FIELD_TYPE_UINT)
-            (void)printf("%" PRIu64, field_uint(v.value));
-        else
-            print_plain(stdout, v.value);
-        (void)putchar('\n');
+        const struct span name = span_str(field_name(v.field) != NULL ? field_name(v.field) : "?");
+
+        if (v.field == FIELD_ROW)
+            print_number(o->json, &first, fields_text(v.value, FIELD_NAME), fields_uint(v.value, FIELD_COUNT, 0));
+        else if (v.field == FIELD_DIGEST && v.value.len <= 64)
+            print_figure(o->json, &first, name, sodium_bin2hex(text, sizeof text, v.value.ptr, v.value.len), true);
+        else if (field_type_of(v.field) == FIELD_TYPE_UINT)
+            print_number(o->json, &first, name, field_uint(v.value));
+        else if (span_to_str(v.value, text, sizeof text))
+            print_figure(o->json, &first, name, text, true);
     }
+    if (o->json)
+        (void)fputs(first ? "{}\n" : "}\n", stdout);
     return true;
 }
 

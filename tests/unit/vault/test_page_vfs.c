@@ -366,7 +366,54 @@ TEST(pages_cannot_change_places)
     place_done(&p);
 }
 
+/* In a child: a directory reached only by the working directory, as for a user who may not pass its parents. */
+static int open_below(const struct place *p)
+{
+    struct error err;
+    struct views *v;
+    char closed[96];
+    bool ok;
+
+    (void)snprintf(closed, sizeof closed, "%s/closed", p->dir);
+    ok = mkdir(closed, 0700) == 0 && chdir(closed) == 0 && mkdir("open", 0755) == 0 && chdir("open") == 0
+         && mkdir("vault", 0700) == 0 && chown("vault", 65534, 65534) == 0 && setgid(65534) == 0 && setuid(65534) == 0
+         && access(closed, X_OK) != 0;
+    v = ok ? views_create(".", key, &err) : NULL;
+    ok = v != NULL && views_publish(v, &err) && run(views_writer(v), FILL(100));
+    views_close(v);
+    v = ok ? views_open(".", key, &err) : NULL;
+    ok = v != NULL && number(views_writer(v), "SELECT count(*) FROM event") == 100;
+    views_close(v);
+    return ok ? 0 : 1;
+}
+
+TEST(views_open_where_only_the_working_directory_leads)
+{
+    struct place p = place_new();
+    int status = 0;
+    pid_t child;
+    char path[128];
+
+    if (getuid() != 0) {
+        print_message("# SKIP: only root may become somebody else\n");
+        place_done(&p);
+        return;
+    }
+    child = fork();
+    if (child == 0)
+        _exit(open_below(&p));
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    (void)snprintf(path, sizeof path, "%s/closed/open/vault/views", p.dir);
+    (void)each_file(path, remove_file, NULL);
+    for (int i = 0; i < 4; i++) {
+        (void)rmdir(path);
+        *strrchr(path, '/') = '\0';
+    }
+    place_done(&p);
+}
+
 TESTS(T(nothing_readable_reaches_the_disk), T(readers_see_commits_and_nothing_else),
       T(pages_that_are_freed_and_used_again_read_back), T(another_key_opens_nothing),
       T(a_crash_leaves_ciphertext_and_the_last_commit), T(a_damaged_wal_ends_where_it_is_damaged),
-      T(a_damaged_page_is_an_error), T(pages_cannot_change_places))
+      T(a_damaged_page_is_an_error), T(pages_cannot_change_places),
+      T(views_open_where_only_the_working_directory_leads))
