@@ -20,7 +20,7 @@
 /* What a build for tests is told by its environment; a release build reads none of them. */
 static const char *const passed_on[] = { "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS" };
 
-bool relays_open(struct relay relays[RELAY_COUNT], struct error *err)
+bool relays_open(struct relay *relays, struct error *err)
 {
     for (size_t i = 0; i < RELAY_COUNT; i++) {
         int fds[2];
@@ -32,7 +32,7 @@ bool relays_open(struct relay relays[RELAY_COUNT], struct error *err)
     return true;
 }
 
-void relays_close(struct relay relays[RELAY_COUNT])
+void relays_close(struct relay *relays)
 {
     for (size_t i = 0; i < RELAY_COUNT; i++) {
         file_close(&relays[i].near);
@@ -98,7 +98,7 @@ static int above_control(int fd)
     return fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
 }
 
-pid_t spawn_role(int exe_fd, const char *name, int control, const struct relay relays[RELAY_COUNT], struct error *err)
+pid_t spawn_role(int exe_fd, const char *name, int control, const struct relay *relays, struct error *err)
 {
     struct relay high[RELAY_COUNT] = { { -1, above_control(relays[RELAY_OUT].far), -1 },
                                        { -1, above_control(relays[RELAY_ERR].far), -1 } };

@@ -21,8 +21,9 @@ struct relay {
 
 enum { RELAY_OUT, RELAY_ERR, RELAY_COUNT };
 
-bool relays_open(struct relay relays[RELAY_COUNT], struct error *err);
-void relays_close(struct relay relays[RELAY_COUNT]);
+/* relays: RELAY_COUNT of them, here and below. */
+bool relays_open(struct relay *relays, struct error *err);
+void relays_close(struct relay *relays);
 
 /* Passes on what is there, without waiting for more. */
 void relay_pass(struct relay *r);
@@ -31,6 +32,6 @@ void relay_pass(struct relay *r);
  * Runs `fanal --role name` from exe_fd with `control` as descriptor CONTROL_FD: own session, empty environment (but for
  * the options of sanitizers), no other descriptor, default signals, killed when the caller's process ends. -1 on error.
  */
-pid_t spawn_role(int exe_fd, const char *name, int control, const struct relay relays[RELAY_COUNT], struct error *err);
+pid_t spawn_role(int exe_fd, const char *name, int control, const struct relay *relays, struct error *err);
 
 #endif

@@ -61,6 +61,7 @@ static int vault_main(void)
                      f_span("status", fields_text(e.fields, FIELD_STATUS_TEXT)));
         } else {
             log_info(&role.log, "test.stopped");
+            role_end(&role);
             return ROLE_EXIT_OK;
         }
     }
@@ -83,7 +84,9 @@ static int gate_main(void)
         if (channel_send(&e.channel, VERB_TELL, 7, nothing, NULL, 0, &err)
             && channel_receive(&e.channel, buffer, sizeof buffer, &m, PATIENCE_MS, &err))
             log_info(&role.log, "test.answered", f_int("pid", getpid()));
+        channel_close(&e.channel);
     }
+    role_end(&role);
     return ROLE_EXIT_OK;
 }
 
