@@ -243,6 +243,18 @@ static size_t step_escape(struct charset_decoder *d, struct writer *out)
     return prefix ? 0 : meaningless(d, out);
 }
 
+/* Row and column of a set of 94 × 94; each by itself, because gcc 12's sanitizer miscounts an array chosen by ?: . */
+static uint32_t cell(enum code_set code, size_t row, size_t column)
+{
+    if (code == CODE_JIS_X_0208)
+        return jis_x_0208[row][column];
+    if (code == CODE_JIS_X_0212)
+        return jis_x_0212[row][column];
+    if (code == CODE_KS_X_1001)
+        return ks_x_1001[row][column];
+    return gb_2312[row][column];
+}
+
 static size_t step_g0(struct charset_decoder *d, struct writer *out)
 {
     uint8_t b = d->pending[0];
@@ -259,8 +271,7 @@ static size_t step_g0(struct charset_decoder *d, struct writer *out)
             return 0;
         if (d->pending[1] < 0x21 || d->pending[1] > 0x7E)
             return meaningless(d, out);
-        return character(d, (d->g0 == CODE_JIS_X_0208 ? jis_x_0208 : jis_x_0212)[b - 0x21][d->pending[1] - 0x21], 2,
-                         out);
+        return character(d, cell(d->g0, b - 0x21, d->pending[1] - 0x21), 2, out);
     }
     if ((b == '\\' && d->multi_valued) || ((b == '^' || b == '=') && d->person_name)) {
         restart(d);
@@ -316,7 +327,7 @@ static size_t step_g1(struct charset_decoder *d, struct writer *out)
         return 0;
     if (d->pending[1] < 0xA1 || d->pending[1] == 0xFF)
         return meaningless(d, out);
-    return character(d, (d->g1 == CODE_KS_X_1001 ? ks_x_1001 : gb_2312)[b - 0xA1][d->pending[1] - 0xA1], 2, out);
+    return character(d, cell(d->g1, b - 0xA1, d->pending[1] - 0xA1), 2, out);
 }
 
 /* ---- the stream ---- */
