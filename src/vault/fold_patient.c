@@ -9,7 +9,7 @@
 #include "record/fold.h"
 #include "vault/folding.h"
 
-#define VALUES_MAX 64 /* distinct values of one kind of one patient; the objects keep every other */
+#define VALUES_MAX 16 /* distinct values of one kind of one patient: all pairs are indexed; objects keep every other */
 #define RANK_SHIFT 60 /* above any time in µs */
 #define GROUP_MAX 256 /* patients linked together; a merge beyond it is kept and not applied */
 

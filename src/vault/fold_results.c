@@ -338,6 +338,9 @@ static size_t count_observations(struct span facts)
     return count;
 }
 
+/* ADT^A40 has one MRG a patient; each link looks at all that is linked already. */
+#define PRIORS_MAX 16
+
 /* PID says who, MRG who ended in it (ADT^A40): each PRIOR group. */
 static void fold_prior(struct folder *f, const struct record *r, int64_t item, int64_t time, struct span group)
 {
@@ -356,6 +359,7 @@ static void fold_groups(struct folder *f, const struct record *r, const struct m
     struct fields_reader reader = fields_over(r->facts);
     struct field_value v;
     int64_t index = 0;
+    size_t priors = 0;
 
     while (fields_next(&reader, &v)) {
         index++;
@@ -363,7 +367,7 @@ static void fold_groups(struct folder *f, const struct record *r, const struct m
             folder_patient_other_id(f, r->patient, v.value);
         else if (v.field == FIELD_ENCOUNTER)
             fold_encounter(f, r, time, v.value);
-        else if (v.field == FIELD_PRIOR)
+        else if (v.field == FIELD_PRIOR && priors++ < PRIORS_MAX)
             fold_prior(f, r, index, time, v.value);
         else if (v.field == FIELD_REPORT && counter != NULL)
             folder_report(f, r, times, v.value, index, counter);

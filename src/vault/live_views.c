@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <time.h>
@@ -290,7 +291,12 @@ static void *follow(void *context)
 
 bool live_views_start(struct live_views *v, struct error *err)
 {
+    sigset_t all, before;
+
+    (void)sigfillset(&all); /* signals are the owner's */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     v->started = pthread_create(&v->thread, NULL, follow, v) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return v->started || error_set(err, ERR_MEMORY, "views: thread");
 }
 

@@ -175,6 +175,48 @@ TEST(encounters_are_kept_up_to_date)
     fixture_done(&f);
 }
 
+TEST(a_peer_cannot_grow_a_patient_without_end)
+{
+    struct fixture f;
+    char facts[2000] = ADT("A40") "patient_id=1";
+    size_t discrepancies = 0;
+
+    fixture_init(&f);
+    for (int i = 0; i < 40; i++) {
+        char one[160];
+
+        (void)snprintf(one, sizeof one, ADT("A08") "patient_id=1;patient_name=N%c%c", 'A' + i / 26, 'A' + i % 26);
+        put(&f, RECORD_HL7, one);
+    }
+    for (const char *p = find(&f, "query=patients;patient_id=1"); (p = strstr(p, "discrepancy")) != NULL; p++)
+        discrepancies++;
+    CHECK(discrepancies <= 16 && strcmp(find_value(&f, "query=patients;patient_id=1", FIELD_PATIENT_NAME), "NBN") == 0);
+    for (int i = 0; i < 40; i++)
+        (void)snprintf(facts + strlen(facts), sizeof facts - strlen(facts), ";prior{patient_id=1%02d}", i);
+    put(&f, RECORD_HL7, facts);
+    CHECK(strcmp(find_value(&f, "query=patients;patient_id=115", FIELD_PATIENT_ID), "1") == 0);
+    CHECK(find_count(&f, "query=patients;patient_id=116") == 0);
+    fixture_done(&f);
+}
+
+TEST(a_group_of_linked_identities_has_an_end)
+{
+    struct fixture f;
+    char last[64];
+
+    fixture_init(&f);
+    for (int i = 0; i < 300; i++) {
+        char facts[160];
+
+        (void)snprintf(facts, sizeof facts, "fact=identities-linked;patient_id=0;issuer=H;prior{patient_id=%d;issuer=H}", i + 1);
+        put(&f, RECORD_FACT, facts);
+    }
+    CHECK(strcmp(find_value(&f, "query=patients;patient_id=200", FIELD_PATIENT_ID), "0") == 0);
+    (void)snprintf(last, sizeof last, "%s", find_value(&f, "query=patients;patient_id=300", FIELD_PATIENT_ID));
+    CHECK(strcmp(last, "300") == 0);
+    fixture_done(&f);
+}
+
 /* ---- links ---- */
 
 static void put_two(struct fixture *f)
@@ -474,6 +516,7 @@ TESTS(T(patients_are_found_by_what_is_typed), T(the_key_is_issuer_and_identifier
       T(another_birth_date_sex_or_name_is_a_discrepancy), T(no_identifier_makes_a_provisional_patient),
       T(an_older_message_overwrites_nothing_newer), T(a_zone_counts_when_times_are_compared),
       T(encounters_are_kept_up_to_date), T(linked_identities_are_one_until_undone), T(links_chain_turn_and_never_loop),
+      T(a_peer_cannot_grow_a_patient_without_end), T(a_group_of_linked_identities_has_an_end),
       T(a_later_version_replaces_and_shows_what_it_replaced), T(what_makes_an_observation_another_one),
       T(the_value_before_is_by_collection_time), T(observations_come_page_by_page), T(versions_of_an_instance),
       T(instances_lie_in_the_order_of_slices), T(a_study_sent_for_two_patients_says_so),
