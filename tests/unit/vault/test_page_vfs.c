@@ -84,7 +84,7 @@ static void look_for(const char *path, struct span bytes, void *context)
     static const char *const words[] = { SECRET, "dupont", "SQLite format", "patient_value", "CREATE TABLE" };
     size_t *found = context;
 
-    for (size_t i = 0; i < COUNT_OF(words) && bytes.len > 0; i++) {
+    for (size_t i = 0; i < COUNT_OF(words) && bytes.ptr != NULL; i++) {
         const size_t len = strlen(words[i]);
         uint8_t wide[2][128];
 
