@@ -56,7 +56,8 @@ static size_t each_file(const char *dir, void (*visit)(const char *path, struct 
         writer_done(&w);
         count++;
     }
-    (void)closedir(d);
+    if (d != NULL)
+        (void)closedir(d);
     return count;
 }
 
