@@ -1,6 +1,7 @@
 /*
  * The vault role: opens the store with the secret it is given, gives up what it does not need, serves.
  */
+#include <malloc.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,17 @@ static int exit_status(const struct error *err)
     }
 }
 
+/*
+ * Bodies of half a megabyte come and go some thousand times a second: memory given back to the kernel each time would
+ * cost a page fault for every 4 KiB (a sixth of the vault's time).
+ */
+static void keep_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    (void)mallopt(M_ARENA_MAX, 2);
+}
+
 int vault_role_run(int control_fd)
 {
     struct room *room = calloc(1, sizeof *room);
@@ -82,6 +94,7 @@ int vault_role_run(int control_fd)
     char dir[PATH_MAX];
     bool ok;
 
+    keep_memory();
     if (room == NULL || sodium_init() < 0 || !role_begin(&role, "vault", control_fd, &err))
         return ROLE_EXIT_FAILED;
     room->log = role.log;

@@ -23,6 +23,36 @@ static bool space_for_objects(struct store *s, struct error *err)
     return true;
 }
 
+/* Memory for ciphertext: what an earlier body left, or none yet. */
+static struct writer stored_new(struct store *s)
+{
+    struct writer w = writer_new(BODY_BUFFERED_MAX + (size_t)2 * CHUNK_STORED_BYTES);
+
+    (void)pthread_mutex_lock(&s->spares_lock);
+    if (s->spare_count > 0)
+        w = s->spares[--s->spare_count];
+    (void)pthread_mutex_unlock(&s->spares_lock);
+    return w;
+}
+
+static void stored_done(struct store *s, struct writer *stored)
+{
+    (void)pthread_mutex_lock(&s->spares_lock);
+    if (stored->cap > 0 && stored->cap <= BODY_SPARE_BYTES && s->spare_count < BODY_SPARES_MAX) {
+        writer_reset(stored);
+        s->spares[s->spare_count++] = *stored;
+        *stored = writer_new(0);
+    }
+    (void)pthread_mutex_unlock(&s->spares_lock);
+    writer_done(stored);
+}
+
+void body_spares_done(struct store *s)
+{
+    while (s->spare_count > 0)
+        writer_done(&s->spares[--s->spare_count]);
+}
+
 struct body *body_new(struct store *s, enum body_class body_class, struct span unit, struct error *err)
 {
     uint8_t data_key[KEY_BYTES];
@@ -46,7 +76,7 @@ struct body *body_new(struct store *s, enum body_class body_class, struct span u
     b->store = s;
     b->body_class = body_class;
     b->fd = -1;
-    b->stored = writer_new(BODY_BUFFERED_MAX + (size_t)2 * CHUNK_STORED_BYTES);
+    b->stored = stored_new(s);
     seal_random(b->salt, sizeof b->salt);
     if (!slot_for_unit(s, unit, &b->slot, err)
         || !keyring_data_key(s->keyring, &s->owner_seal, b->slot, data_key, err)) {
@@ -69,7 +99,7 @@ void body_free(struct body *b)
         large_name(b->name, false, name);
         (void)disk_unlink(&b->store->disk, name, NULL);
     }
-    writer_done(&b->stored);
+    stored_done(b->store, &b->stored);
     seal_wipe(b->scratch, CHUNK_BYTES);
     free(b->scratch);
     seal_wipe(&b->keys, sizeof b->keys);
@@ -171,7 +201,8 @@ static bool stored_chunk(struct body *b, uint64_t index, uint8_t out[CHUNK_STORE
     return true;
 }
 
-static bool peek_chunk(struct body *b, uint64_t index, uint8_t clear[CHUNK_BYTES], uint8_t *stored, struct error *err)
+static bool peek_chunk(struct body *b, struct seal *seal, uint64_t index, uint8_t clear[CHUNK_BYTES], uint8_t *stored,
+                       struct error *err)
 {
     uint8_t nonce[NONCE_BYTES];
 
@@ -181,19 +212,21 @@ static bool peek_chunk(struct body *b, uint64_t index, uint8_t clear[CHUNK_BYTES
     }
     seal_chunk_nonce((uint32_t)index, false, nonce);
     return stored_chunk(b, index, stored, err)
-           && seal_decrypt(&b->store->owner_seal, b->keys.body, nonce, span_of(NULL, 0),
-                           span_of(stored, CHUNK_STORED_BYTES), clear, err);
+           && seal_decrypt(seal, b->keys.body, nonce, span_of(NULL, 0), span_of(stored, CHUNK_STORED_BYTES), clear, err);
 }
 
 bool body_peek(struct body *b, uint64_t offset, uint8_t *out, size_t len, struct error *err)
 {
     uint8_t *clear, *stored;
+    struct seal seal; /* not the owner's, who may be sealing another body */
     bool ok;
 
     if (b->failed)
         return error_set(err, ERR_IO, "the body failed before");
     if (offset > b->bytes || len > b->bytes - offset)
         return error_set(err, ERR_NOT_FOUND, "past the end of the body");
+    if (!seal_init(&seal, &b->store->suite, err))
+        return false;
     clear = malloc(CHUNK_BYTES);
     stored = malloc(CHUNK_STORED_BYTES);
     ok = clear != NULL && stored != NULL;
@@ -203,7 +236,7 @@ bool body_peek(struct body *b, uint64_t offset, uint8_t *out, size_t len, struct
         size_t from = (size_t)(offset % CHUNK_BYTES);
         size_t n = len < CHUNK_BYTES - from ? len : CHUNK_BYTES - from;
 
-        ok = peek_chunk(b, offset / CHUNK_BYTES, clear, stored, err);
+        ok = peek_chunk(b, &seal, offset / CHUNK_BYTES, clear, stored, err);
         if (ok)
             memcpy(out, clear + from, n);
         out += n;
@@ -214,5 +247,6 @@ bool body_peek(struct body *b, uint64_t offset, uint8_t *out, size_t len, struct
         seal_wipe(clear, CHUNK_BYTES);
     free(clear);
     free(stored);
+    seal_done(&seal);
     return ok;
 }

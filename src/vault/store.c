@@ -50,6 +50,7 @@ static struct store *store_alloc(const char *dir, const struct store_options *o,
     (void)pthread_mutex_init(&s->sync_lock, NULL);
     (void)pthread_mutex_init(&s->confirm_lock, NULL);
     (void)pthread_mutex_init(&s->segment_lock, NULL);
+    (void)pthread_mutex_init(&s->spares_lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&s->work, &monotonic);
@@ -239,6 +240,8 @@ void store_close(struct store *s)
     writer_done(&s->facts);
     writer_done(&s->large_names);
     writer_done(&s->start_events);
+    body_spares_done(s);
+    (void)pthread_mutex_destroy(&s->spares_lock);
     seal_done(&s->owner_seal);
     seal_done(&s->commit_seal);
     seal_suite_done(&s->suite);

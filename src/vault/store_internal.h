@@ -27,6 +27,10 @@
 #define START_FINDINGS_MAX   32u
 #define FINDING_MAX          200u
 
+/* Memory kept of buffered bodies that are done: growing it anew costs a copy and a page fault for every 4 KiB. */
+#define BODY_SPARES_MAX 16
+#define BODY_SPARE_BYTES ((size_t)1280 * 1024) /* a larger one is given back */
+
 struct body {
     struct store *store;
     enum body_class body_class;
@@ -44,6 +48,9 @@ struct body {
     uint8_t name[LARGE_NAME_BYTES];
     bool failed; /* a chunk is missing: only body_free() is left */
 };
+
+/* Gives the spares back. */
+void body_spares_done(struct store *s);
 
 /* Seals the last chunk. */
 bool body_finish(struct body *b, struct hash *root, struct error *err);
@@ -118,6 +125,10 @@ struct store {
     bool want_growth;
     enum error_code latched; /* after it nothing is acknowledged */
     struct error growth_error;
+
+    pthread_mutex_t spares_lock; /* bodies are made by the owner and freed by the commit thread */
+    struct writer spares[BODY_SPARES_MAX]; /* emptied memory of bodies, for the next ones */
+    size_t spare_count;
 
     /* the commit thread's */
     pthread_t commit_thread, sync_thread;
