@@ -191,9 +191,11 @@ bool room_serve(struct room *room, struct role *role, struct error *err)
     struct bells bells = { .role = role };
     bool ok = hang_bells(room, &bells, err) && (role == NULL || role_ready(role, err));
 
-    while (ok && !room->stopping && (role != NULL || room->session_count > 0))
+    while (ok && !room->stopping && !room->broken && (role != NULL || room->session_count > 0))
         ok = turn(room, err);
     settle(room);
+    if (room->broken)
+        ok = error_set(err, ERR_IO, "the store takes nothing until it is opened again");
     return ok;
 }
 

@@ -65,14 +65,9 @@ struct session {
     uint64_t news_dropped;
 };
 
-/* One appended object whose sender waits for the commit. */
-struct pending {
-    struct session *session; /* busy until answered; NULL: nobody waits */
-    uint32_t id;
-    enum record_kind kind;
-    char state[16];
-    uint64_t first_position; /* of an alternate or conflict */
-    bool has_first;
+/* What an appended record's cookie points at: called in the loop when its commit is done, or has failed. */
+struct awaited {
+    void (*committed)(struct room *room, struct awaited *self, const struct completion *c);
 };
 
 LIST_HEAD(session_list, session);
@@ -88,6 +83,7 @@ struct room {
     char dir[PATH_MAX];
     int epoll_fd;
     bool stopping;
+    bool broken; /* the store takes nothing any more until it is opened again */
     struct session_list sessions;
     size_t session_count;
     bool some_dead;

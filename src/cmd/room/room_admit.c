@@ -4,6 +4,7 @@
  * The only place where rights are given. Each refusal is an event.
  */
 #include <sodium.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -91,6 +92,7 @@ static void admit_sender(struct room *room, struct session *s, const struct mess
 
 struct sign_in {
     struct job job;
+    struct awaited awaited; /* the first account's commit */
     struct room *room;
     struct session *session; /* held */
     uint32_t id;
@@ -115,10 +117,11 @@ static void hash_password(struct job *job, struct vault_reader *reader)
     sodium_memzero(j->password, sizeof j->password);
 }
 
-static bool add_first_account(struct room *room, const struct sign_in *j, struct error *err)
+static bool add_first_account(struct room *room, struct sign_in *j, struct error *err)
 {
     struct writer w = writer_new(2048);
-    struct append a = { .kind = RECORD_RULE, .unit = SPAN_LIT("rules"), .received_us = clock_wall_us(room->clock) };
+    struct append a = { .kind = RECORD_RULE, .unit = SPAN_LIT("rules"), .received_us = clock_wall_us(room->clock),
+                        .cookie = &j->awaited };
     uint64_t position;
     bool ok;
 
@@ -151,34 +154,66 @@ static void let_in(struct room *room, struct session *s, uint32_t id, const char
     writer_done(&w);
 }
 
+static void sign_in_done(struct room *room, struct sign_in *j)
+{
+    session_release(room, j->session);
+    sodium_memzero(j, sizeof *j);
+    free(j);
+}
+
+/* The first account is there when its commit is: only then does it sign in. */
+static void enrolled(struct room *room, struct awaited *self, const struct completion *c)
+{
+    struct sign_in *j = (struct sign_in *)((char *)self - offsetof(struct sign_in, awaited));
+    struct session *s = j->session;
+    struct error err = { 0 };
+
+    if (c->committed) {
+        event_record(room, "enrolled", s, "success", NULL, nothing);
+        let_in(room, s, j->id, j->user, j->display_name, "admin");
+    } else {
+        accounts_offer_enrolment(&room->accounts);
+        log_info(&room->log, "enrolment.offered", f_str("code", room->accounts.enrolment_code));
+        (void)error_set(&err, ERR_IO, "the account could not be kept");
+        if (!session_reply(s, j->id, &err, nothing))
+            session_end(room, s);
+    }
+    sign_in_done(room, j);
+}
+
+static void enrol(struct room *room, struct sign_in *j)
+{
+    struct error err = { 0 };
+
+    if (!j->right || room->accounts.enrolment_code[0] == '\0') {
+        refuse(room, j->session, j->id, "enrolment.refused", "the enrolment code is used up", nothing);
+    } else if (add_first_account(room, j, &err)) {
+        accounts_enrolled(&room->accounts);
+        return; /* enrolled() answers */
+    } else if (!session_reply(j->session, j->id, &err, nothing)) {
+        session_end(room, j->session);
+    }
+    sign_in_done(room, j);
+}
+
 static void signed_in(struct job *job, void *context)
 {
     struct sign_in *j = (struct sign_in *)job;
     struct room *room = context;
     struct session *s = j->session;
-    struct account account = { .role = "admin" };
-    struct error err = { 0 };
+    struct account account;
 
-    if (!j->enrolling)
-        accounts_guessed(&room->accounts, s->address, j->user, j->right, clock_monotonic_ms(room->clock));
     (void)snprintf(s->rights.actor, sizeof s->rights.actor, "%s", j->user);
-    if (!j->right || (!j->enrolling && !vault_account(room->vault, span_str(j->user), &account))) {
-        refuse(room, s, j->id, "sign-in.refused", "wrong user or password", nothing);
-    } else if (j->enrolling && room->accounts.enrolment_code[0] == '\0') {
-        refuse(room, s, j->id, "enrolment.refused", "the enrolment code is used up", nothing);
-    } else if (j->enrolling && !add_first_account(room, j, &err)) {
-        if (!session_reply(s, j->id, &err, nothing))
-            session_end(room, s);
-    } else {
-        if (j->enrolling) {
-            accounts_enrolled(&room->accounts);
-            event_record(room, "enrolled", s, "success", NULL, nothing);
-        }
-        let_in(room, s, j->id, j->user, j->enrolling ? j->display_name : account.display_name, account.role);
+    if (j->enrolling) {
+        enrol(room, j);
+        return;
     }
-    session_release(room, s);
-    sodium_memzero(j, sizeof *j);
-    free(j);
+    accounts_guessed(&room->accounts, s->address, j->user, j->right, clock_monotonic_ms(room->clock));
+    if (j->right && vault_account(room->vault, span_str(j->user), &account))
+        let_in(room, s, j->id, j->user, account.display_name, account.role);
+    else
+        refuse(room, s, j->id, "sign-in.refused", "wrong user or password", nothing);
+    sign_in_done(room, j);
 }
 
 static void check_password(struct room *room, struct session *s, const struct message *m, bool enrolling)
@@ -191,7 +226,7 @@ static void check_password(struct room *room, struct session *s, const struct me
 
     if (j == NULL)
         return; /* the web gate's wait for an answer ends it */
-    *j = (struct sign_in){ .job = { .run = hash_password, .done = signed_in }, .room = room, .session = s, .id = m->id, .enrolling = enrolling };
+    *j = (struct sign_in){ .job = { .run = hash_password, .done = signed_in }, .awaited = { enrolled }, .room = room, .session = s, .id = m->id, .enrolling = enrolling };
     if (user.len == 0 || !span_to_str(user, j->user, sizeof j->user)
         || !span_to_str(name.len > 0 ? name : user, j->display_name, sizeof j->display_name)
         || !span_to_str(password, j->password, sizeof j->password) || (enrolling && password.len < PASSWORD_MIN)) {

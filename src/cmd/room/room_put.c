@@ -149,16 +149,39 @@ bool put_facts(const struct room *room, const struct session *s, struct span cla
     return writer_ok(out, err, "facts");
 }
 
+/* One appended object whose sender waits for the commit. */
+struct pending {
+    struct awaited awaited;
+    struct session *session; /* held until answered */
+    uint32_t id;
+    struct put_state st;
+};
+
+static void answer_committed(struct room *room, struct awaited *self, const struct completion *c)
+{
+    struct pending *p = (struct pending *)self;
+    struct writer w = writer_new(256);
+    struct error err = { 0 };
+
+    if (!c->committed)
+        (void)error_set(&err, ERR_IO, "the commit failed");
+    field_put_uint(&w, FIELD_POSITION, c->position);
+    field_put_str(&w, FIELD_STATE, p->st.state);
+    if (p->st.has_first)
+        field_put_uint(&w, FIELD_FIRST_POSITION, p->st.first_position);
+    if (!session_reply(p->session, p->id, &err, c->committed ? writer_span(&w) : (struct span){ NULL, 0 }))
+        session_end(room, p->session);
+    session_release(room, p->session);
+    writer_done(&w);
+    free(p);
+}
+
 static struct pending *pending_new(struct session *s, uint32_t id, const struct put_state *st)
 {
     struct pending *p = calloc(1, sizeof *p);
 
-    if (p == NULL)
-        return NULL;
-    *p = (struct pending){ .session = s, .id = id };
-    (void)snprintf(p->state, sizeof p->state, "%s", st->state);
-    p->first_position = st->first_position;
-    p->has_first = st->has_first;
+    if (p != NULL)
+        *p = (struct pending){ { answer_committed }, s, id, *st };
     return p;
 }
 
@@ -172,7 +195,7 @@ void put_append(struct room *room, struct session *s, uint32_t id, const struct 
         .unit = span_str(s->unit),
         .body = s->body,
         .received_us = clock_wall_us(room->clock),
-        .cookie = p,
+        .cookie = p, /* a struct awaited */
     };
 
     field_put_str(facts, FIELD_STATE, st->state);
@@ -195,6 +218,7 @@ void put_append(struct room *room, struct session *s, uint32_t id, const struct 
 
 void put_answer_fault(struct room *room, struct session *s, uint32_t id, const struct error *err)
 {
+    room->broken |= err->code == ERR_IO; /* the supervisor starts another vault, which opens the store again */
     log_warn(&room->log, "put.failed", f_uint("session", s->number), f_str("code", error_name(err->code)), f_err(err));
     body_free(s->body);
     s->body = NULL;
@@ -237,34 +261,17 @@ void put_finish(struct room *room, struct session *s, const struct message *m)
     writer_done(&facts);
 }
 
-static void answer_committed(struct room *room, const struct completion *c)
-{
-    struct pending *p = c->cookie;
-    struct writer w = writer_new(256);
-    struct error err = { 0 };
-
-    if (p == NULL)
-        return; /* an event: nobody waits */
-    if (!c->committed)
-        (void)error_set(&err, ERR_IO, "the commit failed");
-    field_put_uint(&w, FIELD_POSITION, c->position);
-    field_put_str(&w, FIELD_STATE, p->state);
-    if (p->has_first)
-        field_put_uint(&w, FIELD_FIRST_POSITION, p->first_position);
-    if (!session_reply(p->session, p->id, &err, c->committed ? writer_span(&w) : (struct span){ NULL, 0 }))
-        session_end(room, p->session);
-    session_release(room, p->session);
-    writer_done(&w);
-    free(p);
-}
-
 void put_completed(struct room *room)
 {
     struct completion done[64];
     size_t n;
 
     while ((n = vault_completed(room->vault, done, COUNT_OF(done))) > 0)
-        for (size_t i = 0; i < n; i++)
-            answer_committed(room, &done[i]);
+        for (size_t i = 0; i < n; i++) {
+            struct awaited *a = done[i].cookie;
+
+            if (a != NULL) /* else an event: nobody waits */
+                a->committed(room, a, &done[i]);
+        }
     put_settle_waiting(room);
 }
