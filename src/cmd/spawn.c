@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,8 @@ bool relays_open(struct relay *relays, struct error *err)
             return error_errno(err, "socketpair");
         relays[i] = (struct relay){ .near = fds[0], .far = fds[1], .out = i == RELAY_OUT ? STDOUT_FILENO : STDERR_FILENO };
     }
+    if (fcntl(relays[RELAY_OWN].far, F_SETFL, O_NONBLOCK) != 0)
+        return error_errno(err, "our own log");
     return true;
 }
 
@@ -40,13 +44,35 @@ void relays_close(struct relay *relays)
     }
 }
 
-void relay_pass(struct relay *r)
+/* A pipe that says so takes PIPE_BUF bytes without waiting: pipe(7), poll(2). */
+static bool takes_bytes(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+static bool pass_packet(int out, struct span packet)
+{
+    while (packet.len > 0 && takes_bytes(out)) {
+        if (!file_write_all(out, span_part(packet, 0, PIPE_BUF), NULL))
+            return false;
+        packet = span_part(packet, PIPE_BUF, packet.len);
+    }
+    return packet.len == 0;
+}
+
+void relay_pass(struct relay *r, const struct log *log)
 {
     uint8_t packet[RELAY_PACKET_MAX];
     ssize_t n;
 
     while ((n = recv(r->near, packet, sizeof packet, MSG_DONTWAIT)) > 0)
-        (void)file_write_all(r->out, span_of(packet, (size_t)n), NULL); /* nobody to tell when the log cannot be written */
+        r->lost += !pass_packet(r->out, span_of(packet, (size_t)n));
+    if (r->lost > 0 && takes_bytes(r->out)) {
+        log_warn(log, "log.lost", f_uint("packets", r->lost));
+        r->lost = 0;
+    }
 }
 
 static void fill_environment(char *environment[COUNT_OF(passed_on) + 1], char texts[COUNT_OF(passed_on)][512])
@@ -100,8 +126,11 @@ static int above_control(int fd)
 
 pid_t spawn_role(int exe_fd, const char *name, int control, const struct relay *relays, struct error *err)
 {
-    struct relay high[RELAY_COUNT] = { { -1, above_control(relays[RELAY_OUT].far), -1 },
-                                       { -1, above_control(relays[RELAY_ERR].far), -1 } };
+    struct relay high[RELAY_COUNT] = {
+        [RELAY_OWN] = { .near = -1, .far = -1 },
+        [RELAY_OUT] = { .near = -1, .far = above_control(relays[RELAY_OUT].far) },
+        [RELAY_ERR] = { .near = -1, .far = above_control(relays[RELAY_ERR].far) },
+    };
     int high_exe = above_control(exe_fd), high_control = above_control(control);
     pid_t parent = getpid(), pid = -1;
 

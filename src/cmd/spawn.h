@@ -11,22 +11,27 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/log.h"
 
-/* One way out for what all roles write: packets come at `near` and leave at `out`. */
+/*
+ * One way out for what is written: packets come at `near` and leave at `out`. Where nobody reads `out` (a full pipe, a
+ * stopped terminal), packets are counted and dropped: a log that stands still must not make a hospital wait.
+ */
 struct relay {
     int near;
-    int far; /* the roles' standard output or error */
+    int far; /* the roles' standard output or error; of RELAY_OWN: our own log, which never blocks */
     int out; /* ours; borrowed */
+    uint64_t lost; /* packets dropped since the last line that said so */
 };
 
-enum { RELAY_OUT, RELAY_ERR, RELAY_COUNT };
+enum { RELAY_OWN, RELAY_OUT, RELAY_ERR, RELAY_COUNT };
 
 /* relays: RELAY_COUNT of them, here and below. */
 bool relays_open(struct relay *relays, struct error *err);
 void relays_close(struct relay *relays);
 
-/* Passes on what is there, without waiting for more. */
-void relay_pass(struct relay *r);
+/* Passes on what is there, without waiting for more, nor for `out`. log: where log.lost is said. */
+void relay_pass(struct relay *r, const struct log *log);
 
 /*
  * Runs `fanal --role name` from exe_fd with `control` as descriptor CONTROL_FD: own session, empty environment (but for

@@ -44,6 +44,7 @@ enum phase { PHASE_SERVE, PHASE_STOP_GATES, PHASE_STOP_VAULT };
 
 struct supervisor {
     const struct supervisor_plan *plan;
+    struct log log; /* the plan's, through a relay of its own */
     struct process processes[SUPERVISOR_ROLES_MAX];
     struct crash crashes[SUPERVISOR_CRASHES_MAX];
     size_t crash_count;
@@ -76,7 +77,7 @@ static void process_kill(struct supervisor *s, struct process *p, const char *wh
 {
     if (p->pid <= 0)
         return;
-    log_warn(s->plan->log, "role.killed", f_str("name", p->plan->name), f_uint("number", p->plan->number),
+    log_warn(&s->log, "role.killed", f_str("name", p->plan->name), f_uint("number", p->plan->number),
              f_str("reason", why));
     (void)kill(p->pid, SIGKILL); /* it is our child and not reaped yet, so the number is its own */
 }
@@ -113,7 +114,7 @@ static void link_process(struct supervisor *s, const struct process *p)
         if ((a != p && b != p) || a->control.fd < 0 || b->control.fd < 0)
             continue;
         if (!channel_pair(&of_a, &of_b, &err)) {
-            log_error(s->plan->log, "role.not-joined", f_str("name", a->plan->name), f_str("with", b->plan->name),
+            log_error(&s->log, "role.not-joined", f_str("name", a->plan->name), f_str("with", b->plan->name),
                       f_err(&err));
             continue;
         }
@@ -165,7 +166,7 @@ static void process_start(struct supervisor *s, struct process *p)
 
     p->start_ms = now(s);
     if (!channel_pair(&p->control, &theirs, &err)) {
-        log_error(s->plan->log, "role.not-started", f_str("name", p->plan->name), f_err(&err));
+        log_error(&s->log, "role.not-started", f_str("name", p->plan->name), f_err(&err));
         p->start_ms += SUPERVISOR_DELAY_MAX_MS;
         return;
     }
@@ -173,12 +174,12 @@ static void process_start(struct supervisor *s, struct process *p)
     channel_close(&theirs);
     if (p->pid < 0) {
         channel_close(&p->control);
-        log_error(s->plan->log, "role.not-started", f_str("name", p->plan->name), f_err(&err));
+        log_error(&s->log, "role.not-started", f_str("name", p->plan->name), f_err(&err));
         p->start_ms += SUPERVISOR_DELAY_MAX_MS;
         return;
     }
     p->state = PROCESS_STARTS;
-    log_info(s->plan->log, "role.started", f_str("name", p->plan->name), f_uint("number", p->plan->number),
+    log_info(&s->log, "role.started", f_str("name", p->plan->name), f_uint("number", p->plan->number),
              f_int("pid", p->pid));
     process_tell(s, p, VERB_START, p->plan->settings, p->plan->fds, p->plan->fd_count);
     link_process(s, p);
@@ -224,7 +225,7 @@ static void process_died(struct supervisor *s, struct process *p, int status)
         s->failed |= p->plan->is_vault && !clean;
         return;
     }
-    log_write(s->plan->log, clean ? LOG_INFO : LOG_ERROR, "role.died",
+    log_write(&s->log, clean ? LOG_INFO : LOG_ERROR, "role.died",
               LOG_FIELDS(f_str("name", p->plan->name), f_uint("number", p->plan->number), f_str("status", text),
                          f_uint("restart_ms", restart_delay_ms(p))));
     if (!clean && s->crash_count < SUPERVISOR_CRASHES_MAX) {
@@ -281,7 +282,7 @@ static void hear(struct supervisor *s, struct process *p)
     }
     p->state = PROCESS_SERVES;
     p->has_served = true;
-    log_info(s->plan->log, "role.ready", f_str("name", p->plan->name), f_uint("number", p->plan->number),
+    log_info(&s->log, "role.ready", f_str("name", p->plan->name), f_uint("number", p->plan->number),
              f_uint("after_ms", now(s) - p->start_ms));
     if (p->plan->is_vault)
         tell_crashes(s);
@@ -299,7 +300,7 @@ static void local_accept(struct supervisor *s)
     if (fd < 0 || vault == NULL)
         return; /* it went away before we looked */
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || (peer.uid != 0 && peer.uid != s->plan->local_uid)) {
-        log_warn(s->plan->log, "local.refused", f_uint("uid", peer.uid));
+        log_warn(&s->log, "local.refused", f_uint("uid", peer.uid));
         return;
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 2 * CHANNEL_MESSAGE_MAX }, sizeof(int)); /* else long answers are refused */
@@ -314,7 +315,7 @@ static void stop_begin(struct supervisor *s)
         return;
     s->phase = PHASE_STOP_GATES;
     s->stop_ms = now(s);
-    log_info(s->plan->log, "serve.stopping");
+    log_info(&s->log, "serve.stopping");
     for (size_t i = 0; i < s->plan->role_count; i++)
         if (!s->processes[i].plan->is_vault)
             process_tell(s, &s->processes[i], VERB_STOP, (struct span){ NULL, 0 }, NULL, 0);
@@ -404,8 +405,8 @@ static void turn(struct supervisor *s)
     if (poll(fds, (nfds_t)n, wait_ms(s)) <= 0)
         return;
     for (size_t i = 0; i < RELAY_COUNT; i++)
-        if (fds[2 + i].revents != 0)
-            relay_pass(&s->relays[i]);
+        if (fds[2 + i].revents != 0 || s->relays[i].lost > 0)
+            relay_pass(&s->relays[i], &s->log);
     for (size_t i = 0; i < s->plan->role_count; i++)
         if (fds[FIXED_FDS + i].revents != 0)
             hear(s, &s->processes[i]);
@@ -435,7 +436,11 @@ static bool supervisor_init(struct supervisor *s, const struct supervisor_plan *
     s->signals = signalfd(-1, &mine, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signals < 0)
         return error_errno(err, "signalfd");
-    return relays_open(s->relays, err);
+    if (!relays_open(s->relays, err))
+        return false;
+    s->log = *plan->log;
+    s->log.fd = s->relays[RELAY_OWN].far;
+    return true;
 }
 
 bool supervisor_run(const struct supervisor_plan *plan, struct error *err)
@@ -447,14 +452,14 @@ bool supervisor_run(const struct supervisor_plan *plan, struct error *err)
         return error_set(err, ERR_MEMORY, "supervisor");
     s->signals = -1;
     for (size_t i = 0; i < RELAY_COUNT; i++)
-        s->relays[i] = (struct relay){ -1, -1, -1 };
+        s->relays[i] = (struct relay){ .near = -1, .far = -1 };
     good = supervisor_init(s, plan, err);
     while (good && (s->phase == PHASE_SERVE || !stop_go_on(s))) {
         do_what_is_due(s);
         turn(s);
     }
     for (size_t i = 0; good && i < RELAY_COUNT; i++)
-        relay_pass(&s->relays[i]); /* last words */
+        relay_pass(&s->relays[i], &s->log); /* last words */
     if (good && s->failed)
         good = error_set(err, ERR_SEALED, "the vault did not serve or did not finish");
     relays_close(s->relays);

@@ -102,6 +102,21 @@ static int deaf_main(void)
         (void)pause();
 }
 
+/* Writes more than any pipe holds, then serves. */
+static int talker_main(void)
+{
+    struct role role;
+    struct error err;
+
+    if (!role_begin(&role, "talker", CONTROL_FD, &err))
+        return ROLE_EXIT_FAILED;
+    for (int i = 0; i < 3000; i++)
+        log_info(&role.log, "test.talk", f_str("text", "0123456789012345678901234567890123456789"));
+    (void)role_ready(&role, &err);
+    for (;;)
+        (void)pause();
+}
+
 /* Says what nobody asked for. */
 static int liar_main(void)
 {
@@ -122,6 +137,8 @@ static int role_main(const char *name)
         return gate_main();
     if (strcmp(name, "deaf") == 0)
         return deaf_main();
+    if (strcmp(name, "talker") == 0)
+        return talker_main();
     if (strcmp(name, "liar") == 0)
         return liar_main();
     if (strcmp(name, "refuser") == 0)
@@ -139,6 +156,14 @@ static struct running {
 } running;
 
 static int local_listener = -1;
+static int all_ready[2] = { -1, -1 }; /* a byte comes when every role has said READY */
+
+static void tell_ready(void *context)
+{
+    (void)context;
+    if (all_ready[1] >= 0 && write(all_ready[1], "x", 1) != 1)
+        abort();
+}
 
 /* The time of tests that wait for a deadline: four times as fast. */
 static uint64_t hurried_ms(const struct clock *self)
@@ -160,6 +185,7 @@ static void supervisor_main(const struct supervisor_plan *plan, int err_fd)
         _exit(99);
     p.log = &log;
     p.clock = supervisor_clock;
+    p.ready = tell_ready;
     p.exe_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     good = supervisor_run(&p, &err);
     log_info(&log, "test.ended", f_err(&err));
@@ -357,6 +383,25 @@ TEST(nothing_outlives_the_supervisor)
     CHECK(n == 0 && ended() == -1);
 }
 
+/* Nobody reads the log: everything goes on, and what is missing is said when somebody does. */
+TEST(a_log_that_stands_still_stops_nobody)
+{
+    const struct role_plan roles[] = { VAULT, { .name = "talker", .kind = PROCESS_LENS } };
+    struct pollfd ready = { .events = POLLIN };
+
+    CHECK(pipe2(all_ready, O_CLOEXEC) == 0);
+    start(roles, 2, NULL, 0);
+    ready.fd = all_ready[0];
+    CHECK(poll(&ready, 1, PATIENCE_MS) == 1);
+    (void)close(all_ready[0]);
+    (void)close(all_ready[1]);
+    all_ready[0] = all_ready[1] = -1;
+    CHECK(saw("test.talk", 300)); /* what the pipe held is read now */
+    CHECK(kill(pid_of("role.started process=supervisor name=talker", 1), SIGKILL) == 0);
+    CHECK(saw("log.lost process=supervisor packets=", 1));
+    CHECK(kill(running.pid, SIGKILL) == 0 && ended() == -1);
+}
+
 TEST(local_commands_reach_the_vault)
 {
     const struct role_plan roles[] = { VAULT };
@@ -387,7 +432,8 @@ int main(int argc, char **argv)
         T(roles_start_talk_and_stop_in_order), T(a_dead_gate_comes_back_and_the_vault_hears_of_it),
         T(a_dead_vault_comes_back_and_gates_go_on_with_it), T(a_role_that_cannot_start_backs_off),
         T(a_vault_that_refuses_ends_it_all), T(what_does_not_stop_is_killed), T(a_role_that_says_too_much_is_killed),
-        T(nothing_outlives_the_supervisor), T(local_commands_reach_the_vault),
+        T(nothing_outlives_the_supervisor),
+        T(a_log_that_stands_still_stops_nobody), T(local_commands_reach_the_vault),
     };
 
     if (argc == 3 && strcmp(argv[1], "--role") == 0)
