@@ -48,20 +48,15 @@ static bool write_body(struct local *l, uint64_t position, int fd, struct error 
 {
     uint64_t at = 0;
     struct span piece;
-    struct error end = { 0 };
 
-    /* The body's length is not asked for: it ends where a get finds nothing more. */
-    while (session_get(l->session, position, at, SESSION_BUFFER_BYTES, (struct span){ NULL, 0 }, &piece, &end)) {
-        if (!file_write_all(fd, piece, err))
+    /* The body's length is not asked for: it ends where a get finds less than it may carry, perhaps nothing. */
+    do {
+        if (!session_get(l->session, position, at, SESSION_BUFFER_BYTES, (struct span){ NULL, 0 }, &piece, err)
+            || !file_write_all(fd, piece, err))
             return false;
         at += piece.len;
-        if (piece.len < SESSION_BUFFER_BYTES)
-            return true;
-    }
-    if (end.code == ERR_NOT_FOUND && at > 0)
-        return true;
-    *err = end;
-    return false;
+    } while (piece.len == SESSION_BUFFER_BYTES);
+    return true;
 }
 
 static int create(const char *path, struct error *err)

@@ -37,6 +37,15 @@ struct child {
     uint64_t accepted_order; /* smaller is older */
 };
 
+/* Connections of one source in this minute. One place for all sources whose hash is the same: the last one's. */
+struct crowd {
+    uint8_t source[SOURCE_SIZE];
+    uint64_t minute;
+    size_t count;
+};
+
+#define CROWDS_MAX 64
+
 struct listener {
     const struct listener_settings *s;
     int sockets[LISTENER_SOCKETS_MAX]; /* owned */
@@ -51,6 +60,7 @@ struct listener {
     uint64_t accept_after_ms;
     uint64_t notice_minute; /* minute the count below is of */
     size_t notices;
+    struct crowd crowds[CROWDS_MAX];
     bool stopping;
 };
 
@@ -58,6 +68,7 @@ void connection_admitted(struct connection *c)
 {
     const uint8_t yes = 1;
 
+    c->log.least = c->admitted_level;
     if (c->admitted_fd >= 0)
         (void)file_write_all(c->admitted_fd, span_of(&yes, 1), NULL); /* without a listener nobody counts */
     /* The descriptor stays open: its end tells the listener that the process is gone. */
@@ -81,6 +92,25 @@ static void source_of(const struct sockaddr_storage *from, uint8_t *source, char
         memcpy(source, &v6->sin6_addr, 8);
         inet_ntop(AF_INET6, &v6->sin6_addr, address, CONNECTION_ADDRESS_SIZE);
     }
+}
+
+/* One more connection of that source; true where there were more than LISTENER_LOGGED_PER_MINUTE in this minute. */
+static bool is_crowded(struct listener *l, const uint8_t *source, const char *address)
+{
+    uint64_t minute = clock_monotonic_ms(l->s->clock) / 60000;
+    unsigned hash = 0;
+    struct crowd *c;
+
+    for (size_t i = 0; i < SOURCE_SIZE; i++)
+        hash = hash * 31 + source[i];
+    c = &l->crowds[hash % CROWDS_MAX];
+    if (c->minute != minute || memcmp(c->source, source, SOURCE_SIZE) != 0) {
+        *c = (struct crowd){ .minute = minute };
+        memcpy(c->source, source, SOURCE_SIZE);
+    }
+    if (++c->count == LISTENER_LOGGED_PER_MINUTE + 1)
+        log_warn(l->s->log, "connection.crowd", f_str("address", address), f_uint("logged", LISTENER_LOGGED_PER_MINUTE));
+    return c->count > LISTENER_LOGGED_PER_MINUTE;
 }
 
 /* ---- children ---- */
@@ -210,12 +240,15 @@ static bool keep_only(int socket, int session, int admitted)
     return close_range(CHILD_FDS_END, ~0U, 0) == 0;
 }
 
-static void child_main(struct listener *l, int socket, int session, int admitted, const char *address)
+static void child_main(struct listener *l, int socket, int session, int admitted, const char *address, bool crowded)
 {
-    struct connection c = { CHILD_SOCKET, CHILD_SESSION, CHILD_ADMITTED, { 0 } };
+    struct connection c = { .socket = CHILD_SOCKET, .session_fd = CHILD_SESSION, .admitted_fd = CHILD_ADMITTED,
+                            .log = *l->s->log, .admitted_level = l->s->log->least };
 
     signal(SIGTERM, SIG_DFL);
     memcpy(c.address, address, sizeof c.address);
+    if (crowded)
+        c.log.least = LOG_ERROR;
     if (!keep_only(socket, session, admitted))
         exit(EXIT_FAILURE);
     exit(l->s->run(l->s->context, &c));
@@ -256,9 +289,11 @@ static void connection_start(struct listener *l, int socket, const struct sockad
     int pair[2];
     struct error err = { 0 };
     struct child *slot;
+    bool crowded;
     pid_t pid;
 
     source_of(from, source, address);
+    crowded = is_crowded(l, source, address);
     slot = slot_for(l, source, address);
     if (slot == NULL)
         return;
@@ -276,7 +311,7 @@ static void connection_start(struct listener *l, int socket, const struct sockad
     socket_prepare(socket);
     pid = fork();
     if (pid == 0)
-        child_main(l, socket, session, admitted_write, address);
+        child_main(l, socket, session, admitted_write, address, crowded);
     if (pid < 0) {
         log_error(l->s->log, "fork.failed", f_int("errno", errno));
         return;

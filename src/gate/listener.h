@@ -26,6 +26,12 @@
 #define LISTENER_GRACE_MS 1500 /* the supervisor waits ROLE_STOP_MS for the listener itself */
 /* Crash events and capacity warnings in one minute; the others are counted, so that a flood is not a flood of records. */
 #define LISTENER_NOTICES_PER_MINUTE 10
+/*
+ * Connections of one source in a minute whose process writes log lines from its first byte; beyond them it does so only
+ * once admitted. A sender that connects for each message is admitted each time; a stranger who knocks ten thousand
+ * times leaves a hundred lines and a count.
+ */
+#define LISTENER_LOGGED_PER_MINUTE 60
 
 #define CONNECTION_ADDRESS_SIZE 46 /* INET6_ADDRSTRLEN */
 
@@ -35,6 +41,8 @@ struct connection {
     int session_fd;  /* for session_attach() */
     int admitted_fd; /* see connection_admitted() */
     char address[CONNECTION_ADDRESS_SIZE]; /* numeric; an IPv4-mapped address as IPv4 */
+    struct log log;  /* the listener's; in a crowd (LISTENER_LOGGED_PER_MINUTE) errors only until admitted */
+    enum log_level admitted_level; /* what log.least is set to on admission */
 };
 
 /*

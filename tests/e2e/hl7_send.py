@@ -50,6 +50,32 @@ def summary(answer):
     return msa[1].decode(), msa[2] if len(msa) > 2 else b"", code.decode(), place.decode()
 
 
+def table():
+    """Rows of hl7_expected.tsv: file, answer, judgement, error code, error location, reason."""
+    with open(os.path.join(HERE, "hl7_expected.tsv"), encoding="utf-8") as f:
+        return [line.rstrip("\n").split("\t") for line in f if not line.startswith("#")]
+
+
+def message_of(path):
+    """What one file puts on the wire: a file that is framed itself is taken out of its frame."""
+    with open(path, "rb") as f:
+        message = f.read()
+    return message[1:].split(b"\x1c", 1)[0] if message.startswith(b"\x0b") else message
+
+
+def check(line, row, message):
+    """Sends it: None where the answer is the table's, else what differs."""
+    path, answer, _, code, where, _ = row
+    if answer == "none":
+        line.socket.sendall(b"\x0b" + message + b"\x1c\r")
+        got = summary(line.ask(AFTER_SILENCE))
+        good = got[1] == b"AFTER-SILENCE"
+    else:
+        got = summary(line.ask(message))
+        good = (got[0], got[2], got[3]) == (answer, code, where)
+    return None if good else f"{path}: expected {answer} {code} {where}, got {got}"
+
+
 def main():
     root = os.path.join(os.environ.get("FANAL_SHARED") or os.path.join(HERE, "..", "..", "..", "shared"), "data", "hl7")
     if not os.path.isdir(root):
@@ -59,28 +85,14 @@ def main():
     if address == "--serve":
         server = subprocess.Popen([sys.argv[2]], stdout=subprocess.PIPE)
         address = "127.0.0.1:" + server.stdout.readline().decode().strip()
-    with open(os.path.join(HERE, "hl7_expected.tsv"), encoding="utf-8") as f:
-        rows = [line.rstrip("\n").split("\t") for line in f if not line.startswith("#")]
-    line, wrong = Line(address), 0
-    for path, answer, _, code, where, _ in rows:
-        with open(os.path.join(root, path), "rb") as f:
-            message = f.read()
-        if message.startswith(b"\x0b"):
-            message = message[1:].split(b"\x1c", 1)[0]
-        if answer == "none":
-            line.socket.sendall(b"\x0b" + message + b"\x1c\r")
-            got = summary(line.ask(AFTER_SILENCE))
-            good = got[1] == b"AFTER-SILENCE"
-        else:
-            got = summary(line.ask(message))
-            good = (got[0], got[2], got[3]) == (answer, code, where)
-        if not good:
-            wrong += 1
-            print("# %s: expected %s %s %s, got %s" % (path, answer, code, where, got))
+    rows = table()
+    line = Line(address)
+    wrong = [w for w in (check(line, row, message_of(os.path.join(root, row[0]))) for row in rows) if w]
     line.socket.close()
     if server and server.wait(60) != 0:
-        wrong += 1
-        print("# the server ended with %d" % server.returncode)
+        wrong.append(f"the server ended with {server.returncode}")
+    for text in wrong:
+        print("# " + text)
     print("1..1\n%s 1 - %d messages are answered as the table says" % ("not ok" if wrong else "ok", len(rows)))
     return 1 if wrong else 0
 

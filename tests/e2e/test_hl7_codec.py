@@ -13,6 +13,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from hl7_oracle import Oru  # noqa: E402
+from hl7_send import table  # noqa: E402
 
 
 def fields_of(facts, name):
@@ -34,8 +35,7 @@ def main():
     if not os.path.isdir(root):
         print("1..0 # SKIP no ../shared/data/hl7")
         return
-    with open(os.path.join(HERE, "hl7_expected.tsv"), encoding="utf-8") as f:
-        rows = [line.rstrip("\n").split("\t") for line in f if not line.startswith("#")]
+    rows = table()
     paths = [os.path.join(root, r[0]) for r in rows]
     out = subprocess.run([sys.argv[1]] + paths, stdout=subprocess.PIPE, check=True).stdout
     dumps = [json.loads(line) for line in out.decode("utf-8").splitlines()]

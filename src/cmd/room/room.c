@@ -162,6 +162,7 @@ static void settle(struct room *room)
 
     LIST_FOREACH (s, &room->sessions, all)
         session_end(room, s);
+    strangers_tell(room, true);
     store_kick(room->store);
     put_completed(room);
 }

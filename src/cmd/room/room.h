@@ -27,6 +27,18 @@
 /* Reads remembered as recorded, so that scrolling leaves one event an image. */
 #define RECORDED_MAX 4096
 
+/* Refusals of one address in a minute that become events and log lines each; the others are counted into one. */
+#define STRANGER_EVENTS_PER_MINUTE 10
+/* Addresses whose refusals are counted at once; one more takes the place of another. */
+#define STRANGERS_MAX 64
+
+/* Somebody who was not let in, and how often in this minute. */
+struct stranger {
+    char address[64];
+    uint64_t minute;
+    uint64_t events, untold;
+};
+
 struct room;
 
 /* Something in the epoll set; the first member of what is watched. */
@@ -95,6 +107,7 @@ struct room {
     struct lens_slot *lens;        /* for digests; the slow queue's thread uses it */
     struct settling_list settling; /* resends that wait for the first one's commit */
     uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */
+    struct stranger strangers[STRANGERS_MAX];
     char no_password[129];             /* hash of nothing: checked where there is no such user */
     uint8_t message[CHANNEL_MESSAGE_MAX];
 };
@@ -146,5 +159,16 @@ void news_out(struct room *room);
  */
 void event_record(struct room *room, const char *event, const struct session *s, const char *outcome, const char *reason,
                   struct span more);
+
+/*
+ * The same for what somebody does who was not let in: at most STRANGER_EVENTS_PER_MINUTE of an address in a minute,
+ * so that knocking fills neither the log of records nor that of lines. What was left out is counted and follows as one
+ * event. False where this one was only counted.
+ */
+bool stranger_event_record(struct room *room, const char *event, const struct session *s, const char *outcome,
+                           const char *reason, struct span more);
+
+/* Records the counts of minutes that are over; `all`: of this one too. */
+void strangers_tell(struct room *room, bool all);
 
 #endif

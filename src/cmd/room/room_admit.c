@@ -25,8 +25,9 @@ static void refuse(struct room *room, struct session *s, uint32_t id, const char
     struct writer w = writer_new(512);
     struct error err = { 0 };
 
-    log_info(&room->log, "admit.refused", f_uint("session", s->number), f_str("address", s->address), f_str("reason", reason));
-    event_record(room, event, s, "refused", reason, more);
+    if (stranger_event_record(room, event, s, "refused", reason, more))
+        log_info(&room->log, "admit.refused", f_uint("session", s->number), f_str("address", s->address),
+                 f_str("reason", reason));
     field_put_str(&w, FIELD_REASON, reason);
     (void)error_set(&err, ERR_REFUSED, "%s", reason);
     if (!session_reply(s, id, &err, writer_span(&w)))

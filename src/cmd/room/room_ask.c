@@ -294,7 +294,7 @@ void ask_get(struct room *room, struct session *s, const struct message *m)
     }
     a->position = fields_uint(m->fields, FIELD_POSITION, UINT64_MAX);
     a->offset = fields_uint(m->fields, FIELD_OFFSET, 0);
-    if (store_read_entry(room->store, a->position, &e, &facts, &err) && e.has_body && a->offset < e.body_bytes) {
+    if (store_read_entry(room->store, a->position, &e, &facts, &err) && e.has_body && a->offset <= e.body_bytes) {
         a->length = length > e.body_bytes - a->offset ? (size_t)(e.body_bytes - a->offset) : (size_t)length;
         a->job = (struct job){ .run = run_get, .done = ask_done };
         record_get(room, s, a->position);
@@ -324,6 +324,15 @@ static bool is_plain_text(struct span text, size_t max)
     return text.len <= max;
 }
 
+static void told(struct room *room, struct session *s, const char *event, const char *outcome, const char *why,
+                 struct span more)
+{
+    if (s->kind != PROCESS_WEB_REQUEST && !s->rights.admitted)
+        (void)stranger_event_record(room, event, s, outcome, why, more);
+    else
+        event_record(room, event, s, outcome, why, more);
+}
+
 void ask_tell(struct room *room, struct session *s, const struct message *m)
 {
     struct span event = fields_text(m->fields, FIELD_EVENT), reason = fields_text(m->fields, FIELD_REASON);
@@ -341,7 +350,7 @@ void ask_tell(struct room *room, struct session *s, const struct message *m)
             accounts_sign_out(&room->accounts, fields_text(m->fields, FIELD_TOKEN));
         field_put_some(&more, FIELD_ADDRESS, span_part(fields_text(m->fields, FIELD_ADDRESS), 0, 64));
         field_put_some(&more, FIELD_DETAIL, span_part(fields_text(m->fields, FIELD_DETAIL), 0, TELL_TEXT_MAX));
-        event_record(room, name, s, outcome[0] == '\0' ? "success" : outcome, why[0] == '\0' ? NULL : why, writer_span(&more));
+        told(room, s, name, outcome[0] == '\0' ? "success" : outcome, why[0] == '\0' ? NULL : why, writer_span(&more));
         if (m->id != 0)
             reply_or_end(room, s, m->id, NULL, nothing);
     }

@@ -1,5 +1,6 @@
 /* Events: what happened, as records of the log (RECORD_EVENT), one erasure unit a month. */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "cmd/room/room.h"
@@ -38,4 +39,50 @@ void event_record(struct room *room, const char *event, const struct session *s,
     else
         store_kick(room->store);
     writer_done(&w);
+}
+
+static void tell_count(struct room *room, struct stranger *n)
+{
+    struct writer more = writer_new(256);
+
+    if (n->untold > 0) {
+        field_put_str(&more, FIELD_ADDRESS, n->address);
+        field_put_uint(&more, FIELD_COUNT, n->untold);
+        event_record(room, "refused.more", NULL, "refused", "more of the same address in a minute", writer_span(&more));
+        log_warn(&room->log, "refused.more", f_str("address", n->address), f_uint("count", n->untold));
+    }
+    *n = (struct stranger){ .untold = 0 };
+    writer_done(&more);
+}
+
+void strangers_tell(struct room *room, bool all)
+{
+    uint64_t minute = clock_monotonic_ms(room->clock) / 60000;
+
+    for (size_t i = 0; i < STRANGERS_MAX; i++)
+        if (all || room->strangers[i].minute != minute)
+            tell_count(room, &room->strangers[i]);
+}
+
+bool stranger_event_record(struct room *room, const char *event, const struct session *s, const char *outcome,
+                           const char *reason, struct span more)
+{
+    uint32_t hash = 0;
+    struct stranger *n;
+
+    for (const char *c = s->address; *c != '\0'; c++)
+        hash = hash * 31 + (uint8_t)*c;
+    n = &room->strangers[hash % STRANGERS_MAX];
+    strangers_tell(room, false);
+    if (strcmp(n->address, s->address) != 0) {
+        tell_count(room, n);
+        (void)snprintf(n->address, sizeof n->address, "%s", s->address);
+    }
+    n->minute = clock_monotonic_ms(room->clock) / 60000;
+    if (++n->events > STRANGER_EVENTS_PER_MINUTE) {
+        n->untold++;
+        return false;
+    }
+    event_record(room, event, s, outcome, reason, more);
+    return true;
 }

@@ -25,7 +25,7 @@ static void association_established(void *connection)
 static int association_process(void *context, struct connection *c)
 {
     const struct dicom_role *dicom = context;
-    const struct log *log = &dicom->role.log;
+    const struct log *log = &c->log;
     struct association_settings settings = association_settings_default();
     struct session *session = NULL;
     struct tcp_transport tcp = { .fd = c->socket, .vault_fd = -1 };

@@ -33,10 +33,11 @@ static void serve_sender(struct connection *c, struct session *session, const st
 /* One connection, in its own process: from here on it has a socket, a session and the listener's ear, no more. */
 static int connection_process(void *context, struct connection *c)
 {
-    const struct log *log = context;
+    const struct log *log = &c->log;
     struct error err = { 0 };
     struct session *session;
 
+    (void)context;
     if (!sandbox_enter(SANDBOX_GATE_CHILD, NULL, log, &err)) {
         log_error(log, "sandbox.failed", f_err(&err));
         return EXIT_FAILURE;
@@ -57,7 +58,6 @@ static bool serve(struct role *role, struct error *err)
     struct listener_settings settings = {
         .child_kind = PROCESS_HL7_CONNECTION,
         .run = connection_process,
-        .context = &role->log,
         .log = &role->log,
         .clock = &clock_system,
         .children_max = fields_uint(role->fields, FIELD_CONNECTIONS_MAX, 0),
