@@ -14,6 +14,8 @@
 
 #define BATCH_ENTRIES 1000 /* one transaction: large enough to be fast, small enough not to keep readers' WAL */
 #define RETRY_MS 500       /* after a failure that waiting may heal (disk full, memory) */
+/* Folding few entries costs nearly as much as folding many: while nobody asks for them they gather this long. */
+#define GATHER_MS 20
 
 /* A view's connections may outlive its being current: the last one to go closes it. */
 struct shared_views {
@@ -36,6 +38,8 @@ struct live_views {
     /* guarded by mutex */
     pthread_mutex_t mutex;
     pthread_cond_t work, progress;
+    pthread_cond_t hurry; /* somebody waits for what gathers */
+    unsigned waiting;     /* who */
     struct shared_views *current;
     uint64_t folded;
     unsigned generation; /* of current */
@@ -158,6 +162,7 @@ static bool conditions_init(struct live_views *v)
     return pthread_mutex_init(&v->mutex, NULL) == 0 && pthread_condattr_init(&monotonic) == 0
            && pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0
            && pthread_cond_init(&v->work, &monotonic) == 0 && pthread_cond_init(&v->progress, &monotonic) == 0
+           && pthread_cond_init(&v->hurry, &monotonic) == 0
            && pthread_condattr_destroy(&monotonic) == 0;
 }
 
@@ -271,16 +276,17 @@ static void *follow(void *context)
 
     (void)pthread_mutex_lock(&v->mutex);
     while (!v->stop) {
-        const uint64_t end = store_committed_size(v->store);
         const bool damaged = v->damaged;
         bool ok;
 
-        if (!damaged && v->folded >= end) {
+        if (!damaged && v->folded >= store_committed_size(v->store)) {
             (void)pthread_cond_wait(&v->work, &v->mutex);
             continue;
         }
+        if (!damaged && v->waiting == 0 && !v->stop)
+            wait_for(&v->hurry, &v->mutex, GATHER_MS);
         (void)pthread_mutex_unlock(&v->mutex);
-        ok = damaged ? heal(v) : fold_some(v, end);
+        ok = damaged ? heal(v) : fold_some(v, store_committed_size(v->store));
         (void)pthread_mutex_lock(&v->mutex);
         if (!ok && !v->stop)
             wait_for(&v->work, &v->mutex, RETRY_MS);
@@ -307,6 +313,7 @@ void live_views_close(struct live_views *v)
     (void)pthread_mutex_lock(&v->mutex);
     v->stop = true;
     (void)pthread_cond_signal(&v->work);
+    (void)pthread_cond_signal(&v->hurry);
     (void)pthread_mutex_unlock(&v->mutex);
     if (v->started)
         (void)pthread_join(v->thread, NULL);
@@ -315,6 +322,7 @@ void live_views_close(struct live_views *v)
     news_free(v->news);
     (void)pthread_cond_destroy(&v->work);
     (void)pthread_cond_destroy(&v->progress);
+    (void)pthread_cond_destroy(&v->hurry);
     (void)pthread_mutex_destroy(&v->mutex);
     sodium_memzero(v->key, sizeof v->key);
     sodium_memzero(v->secret, sizeof v->secret);
@@ -409,10 +417,14 @@ static bool reach(struct live_views *v, uint64_t position, unsigned *generation,
     bool ok;
 
     (void)pthread_mutex_lock(&v->mutex);
-    if (v->folded < position)
+    v->waiting++;
+    if (v->folded < position) {
         (void)pthread_cond_signal(&v->work);
+        (void)pthread_cond_signal(&v->hurry);
+    }
     while ((v->folded < position || (v->damaged && position > 0)) && clock_monotonic_ms(v->clock) < until_ms)
         wait_for(&v->progress, &v->mutex, RETRY_MS);
+    v->waiting--;
     ok = v->folded >= position && !v->damaged;
     *generation = v->generation;
     (void)pthread_mutex_unlock(&v->mutex);

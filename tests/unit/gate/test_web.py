@@ -117,7 +117,10 @@ class Gate:
         h.update({k.replace("_", "-"): v for k, v in headers.items()})
         if body is not None and "Content-Type" not in h:
             h["Content-Type"] = "application/json"
-        c.request(method, path, body, h)
+        try:
+            c.request(method, path, body, h)
+        except (ssl.SSLEOFError, BrokenPipeError, ConnectionResetError):
+            pass  # refused by its headers: the answer came, and the end, before the body was sent
         r = c.getresponse()
         content = r.read()
         if connection is None:
