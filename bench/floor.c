@@ -207,7 +207,7 @@ int main(int argc, char **argv)
         die("listen");
     for (;;) {
         struct guest *g = calloc(1, sizeof *g);
-        pthread_t t;
+        pthread_t t = 0;
 
         if (g == NULL)
             die("memory");

@@ -186,7 +186,7 @@ TEST(a_long_value_is_cut_between_characters_and_says_so)
     struct arena arena = arena_new(HL7_ARENA_MAX);
     struct writer message = writer_new(100000), facts = writer_new(100000);
     struct hl7_message m;
-    struct span report, observation, value;
+    struct span report, observation = { 0 }, value;
 
     write_str(&message, RESULT("OBX|1|TX|C||x"));
     for (size_t i = 0; i < HL7_VALUE_MAX; i++)
