@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "cmd/send.h"
+#include "cmd/roles.h"
 #include "dicom/dictionary.h"
 #include "dicom/dimse.h"
 #include "dicom/part10.h"
