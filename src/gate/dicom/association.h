@@ -21,8 +21,8 @@
 /* From the first byte of a PDU to its last, and from one PDU of a message to the next: 256 KiB at 4 KiB/s. */
 #define PDU_MAX_MS 60000
 /*
- * The maximum length we offer (PS3.8 D.1.1). Measured with 525-KB slices: 16 KiB costs 40 % of the throughput,
- * beyond 128 KiB nothing is gained, and dcmtk sends no longer ones.
+ * The maximum length we offer (PS3.8 D.1.1). A choice: a CT slice of 525 KB comes in three PDUs, and PDU_MAX_MS allows
+ * for a slow line. Many senders have a smaller limit of their own (dcmtk: 128 KiB) and keep to it.
  */
 #define MAX_PDU_OFFERED ((uint32_t)256 * 1024)
 
