@@ -3,7 +3,6 @@
  */
 #include "gate/listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -18,7 +17,8 @@
 #include "base/file.h"
 #include "channel/session.h"
 
-#define SOURCE_SIZE 16 /* an IPv6 address; IPv4 as mapped, IPv6 cut to its /64 */
+/* Connections taken from one backlog in a round: a crowd is sorted out quickly, and who has spoken is served between. */
+#define ACCEPTS_PER_ROUND 32
 /* Where accept(2) finds no descriptor or memory, the next try comes after this. */
 #define ACCEPT_PAUSE_MS 200
 /* What connection_run() gets, in this order; everything above is closed in the child. */
@@ -33,13 +33,13 @@ struct child {
     pid_t pid;       /* 0: free slot */
     int admitted_fd; /* reads one byte on admission, the end when the process is gone */
     bool admitted;
-    uint8_t source[SOURCE_SIZE];
-    uint64_t accepted_order; /* smaller is older */
+    struct peer peer;
+    uint64_t started_order; /* smaller is older */
 };
 
 /* Connections of one source in this minute. One place for all sources whose hash is the same: the last one's. */
 struct crowd {
-    uint8_t source[SOURCE_SIZE];
+    struct peer peer;
     uint64_t minute;
     size_t count;
 };
@@ -52,10 +52,12 @@ struct listener {
     size_t socket_count;
     struct channel *control;
     struct channel *vault;
+    struct lobby lobby;     /* accepted, not a byte yet */
     struct child *children; /* children_max slots, owned */
     struct pollfd *polls;   /* owned */
     uint8_t *message;       /* CHANNEL_MESSAGE_MAX bytes, owned */
     size_t children_max, source_max, source_waiting_max;
+    uint64_t first_byte_ms;
     uint64_t next_order;
     uint64_t accept_after_ms;
     uint64_t notice_minute; /* minute the count below is of */
@@ -74,42 +76,20 @@ void connection_admitted(struct connection *c)
     /* The descriptor stays open: its end tells the listener that the process is gone. */
 }
 
-/* ---- addresses ---- */
-
-static void source_of(const struct sockaddr_storage *from, uint8_t *source, char *address)
-{
-    const struct sockaddr_in *v4 = (const void *)from;
-    const struct sockaddr_in6 *v6 = (const void *)from;
-    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-    memset(source, 0, SOURCE_SIZE);
-    address[0] = '\0';
-    if (from->ss_family == AF_INET || (from->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))) {
-        memcpy(source, mapped, sizeof mapped);
-        memcpy(&source[12], from->ss_family == AF_INET ? (const void *)&v4->sin_addr : &v6->sin6_addr.s6_addr[12], 4);
-        inet_ntop(AF_INET, &source[12], address, CONNECTION_ADDRESS_SIZE);
-    } else if (from->ss_family == AF_INET6) {
-        memcpy(source, &v6->sin6_addr, 8);
-        inet_ntop(AF_INET6, &v6->sin6_addr, address, CONNECTION_ADDRESS_SIZE);
-    }
-}
-
 /* One more connection of that source; true where there were more than LISTENER_LOGGED_PER_MINUTE in this minute. */
-static bool is_crowded(struct listener *l, const uint8_t *source, const char *address)
+static bool is_crowded(struct listener *l, const struct peer *peer)
 {
     uint64_t minute = clock_monotonic_ms(l->s->clock) / 60000;
     unsigned hash = 0;
     struct crowd *c;
 
-    for (size_t i = 0; i < SOURCE_SIZE; i++)
-        hash = hash * 31 + source[i];
+    for (size_t i = 0; i < sizeof peer->source; i++)
+        hash = hash * 31 + peer->source[i];
     c = &l->crowds[hash % CROWDS_MAX];
-    if (c->minute != minute || memcmp(c->source, source, SOURCE_SIZE) != 0) {
-        *c = (struct crowd){ .minute = minute };
-        memcpy(c->source, source, SOURCE_SIZE);
-    }
+    if (c->minute != minute || !peer_same_source(&c->peer, peer))
+        *c = (struct crowd){ .peer = *peer, .minute = minute };
     if (++c->count == LISTENER_LOGGED_PER_MINUTE + 1)
-        log_warn(l->s->log, "connection.crowd", f_str("address", address), f_uint("logged", LISTENER_LOGGED_PER_MINUTE));
+        log_warn(l->s->log, "connection.crowd", f_str("address", peer->address), f_uint("logged", LISTENER_LOGGED_PER_MINUTE));
     return c->count > LISTENER_LOGGED_PER_MINUTE;
 }
 
@@ -174,13 +154,13 @@ struct census {
     struct child *free_slot, *oldest_waiting, *oldest_waiting_of_source;
 };
 
-static struct census take_census(struct listener *l, const uint8_t *source)
+static struct census take_census(struct listener *l, const struct peer *peer)
 {
     struct census n = { 0 };
 
     for (size_t i = 0; i < l->children_max; i++) {
         struct child *c = &l->children[i];
-        bool same = c->pid != 0 && memcmp(c->source, source, SOURCE_SIZE) == 0;
+        bool same = c->pid != 0 && peer_same_source(&c->peer, peer);
 
         if (c->pid == 0) {
             n.free_slot = n.free_slot == NULL ? c : n.free_slot;
@@ -190,20 +170,20 @@ static struct census take_census(struct listener *l, const uint8_t *source)
         n.of_source += same;
         if (c->admitted)
             continue;
-        if (n.oldest_waiting == NULL || c->accepted_order < n.oldest_waiting->accepted_order)
+        if (n.oldest_waiting == NULL || c->started_order < n.oldest_waiting->started_order)
             n.oldest_waiting = c;
         n.waiting_of_source += same;
         if (same && (n.oldest_waiting_of_source == NULL
-                     || c->accepted_order < n.oldest_waiting_of_source->accepted_order))
+                     || c->started_order < n.oldest_waiting_of_source->started_order))
             n.oldest_waiting_of_source = c;
     }
     return n;
 }
 
 /* A slot for one more child of that source, after evicting where a bound is met; NULL: no. */
-static struct child *slot_for(struct listener *l, const uint8_t *source, const char *address)
+static struct child *slot_for(struct listener *l, const struct peer *peer)
 {
-    struct census n = take_census(l, source);
+    struct census n = take_census(l, peer);
     struct child *victim = NULL;
 
     if (n.waiting_of_source >= l->source_waiting_max || n.of_source >= l->source_max)
@@ -214,7 +194,7 @@ static struct child *slot_for(struct listener *l, const uint8_t *source, const c
         return n.free_slot;
 
     if (notice_due(l))
-        log_warn(l->s->log, victim != NULL ? "connection.evicted" : "connection.refused", f_str("address", address),
+        log_warn(l->s->log, victim != NULL ? "connection.evicted" : "connection.refused", f_str("address", peer->address),
                  f_uint("of_source", n.of_source), f_uint("in_all", n.children));
     if (victim != NULL)
         child_reap(l, victim, true);
@@ -279,25 +259,20 @@ static void socket_prepare(int socket)
 }
 
 /* socket is the caller's, who closes it; the child has its own copy. */
-static void connection_start(struct listener *l, int socket, const struct sockaddr_storage *from)
+static void connection_start(struct listener *l, int socket, const struct peer *peer)
 {
-    uint8_t source[SOURCE_SIZE];
-    char address[CONNECTION_ADDRESS_SIZE] = { 0 };
     CLEANUP(file_close) int session = -1;
     CLEANUP(file_close) int admitted_read = -1;
     CLEANUP(file_close) int admitted_write = -1;
     int pair[2];
     struct error err = { 0 };
-    struct child *slot;
-    bool crowded;
+    struct child *slot = slot_for(l, peer);
+    bool crowded = is_crowded(l, peer);
     pid_t pid;
 
-    source_of(from, source, address);
-    crowded = is_crowded(l, source, address);
-    slot = slot_for(l, source, address);
     if (slot == NULL)
         return;
-    session = session_open_fd(l->vault, l->s->child_kind, span_str(address), &err);
+    session = session_open_fd(l->vault, l->s->child_kind, span_str(peer->address), &err);
     if (session < 0) {
         log_warn(l->s->log, "session.failed", f_err(&err));
         if (err.code == ERR_CLOSED)
@@ -308,30 +283,49 @@ static void connection_start(struct listener *l, int socket, const struct sockad
         return;
     admitted_read = pair[0];
     admitted_write = pair[1];
-    socket_prepare(socket);
     pid = fork();
     if (pid == 0)
-        child_main(l, socket, session, admitted_write, address, crowded);
+        child_main(l, socket, session, admitted_write, peer->address, crowded);
     if (pid < 0) {
         log_error(l->s->log, "fork.failed", f_int("errno", errno));
         return;
     }
-    *slot = (struct child){ .pid = pid, .admitted_fd = admitted_read, .accepted_order = l->next_order++ };
-    memcpy(slot->source, source, SOURCE_SIZE);
+    *slot = (struct child){ .pid = pid, .admitted_fd = admitted_read, .peer = *peer, .started_order = l->next_order++ };
     admitted_read = -1;
 }
 
-static void listener_accept(struct listener *l, int listening)
+/* One from the backlog into the lobby; false: nobody there, or no room for a descriptor. */
+static bool listener_accept(struct listener *l, int listening)
 {
     struct sockaddr_storage from = { 0 };
     socklen_t from_len = sizeof from;
-    CLEANUP(file_close) int socket = accept4(listening, (struct sockaddr *)&from, &from_len, SOCK_CLOEXEC);
+    int socket = accept4(listening, (struct sockaddr *)&from, &from_len, SOCK_CLOEXEC);
+    uint64_t now = clock_monotonic_ms(l->s->clock);
+    struct guest evicted;
+    struct peer peer;
 
-    if (socket >= 0)
-        connection_start(l, socket, &from);
-    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-        l->accept_after_ms = clock_monotonic_ms(l->s->clock) + ACCEPT_PAUSE_MS;
-    /* Anything else is one connection that died in the backlog, or nobody there any more. */
+    if (socket < 0) { /* one that died in the backlog is only passed over */
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            l->accept_after_ms = now + ACCEPT_PAUSE_MS;
+        return errno == ECONNABORTED;
+    }
+    socket_prepare(socket);
+    peer = peer_of(&from);
+    if (lobby_enter(&l->lobby, socket, &peer, now + l->first_byte_ms, &evicted) && notice_due(l))
+        log_warn(l->s->log, "connection.evicted", f_str("address", evicted.peer.address),
+                 f_uint("silent_in_all", l->lobby.count));
+    return true;
+}
+
+/* The first byte came, or the end. The byte is looked for, never taken: it is the child's. */
+static void guest_spoke(struct listener *l, size_t i)
+{
+    struct guest guest = lobby_leave(&l->lobby, i);
+    uint8_t first;
+
+    if (recv(guest.socket, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+        connection_start(l, guest.socket, &guest.peer);
+    file_close(&guest.socket);
 }
 
 /* ---- the vault and the supervisor ---- */
@@ -396,13 +390,24 @@ static nfds_t polls_fill(struct listener *l)
     for (size_t i = 0; i < l->children_max; i++)
         l->polls[n++] = (struct pollfd){ .fd = l->children[i].pid != 0 ? l->children[i].admitted_fd : -1,
                                          .events = POLLIN };
+    for (size_t i = 0; i < l->lobby.count; i++) /* without a vault they wait where they are */
+        l->polls[n++] = (struct pollfd){ .fd = l->vault->fd >= 0 ? l->lobby.guests[i].socket : -1, .events = POLLIN };
     return n;
+}
+
+/* guests: as polled. From the youngest down, because one that leaves moves those that came after it. */
+static void guests_serve(struct listener *l, const struct pollfd *guests, size_t count)
+{
+    for (size_t i = count; i-- > 0;)
+        if (guests[i].revents != 0 && l->vault->fd >= 0)
+            guest_spoke(l, i);
 }
 
 /* One round: waits at most timeout_ms, then serves what is ready. Children first: they free slots. */
 static void listener_round(struct listener *l, int timeout_ms)
 {
     nfds_t n = polls_fill(l);
+    size_t guest_count = l->lobby.count;
     const struct pollfd *sockets = &l->polls[POLL_FIXED];
     const struct pollfd *children = &sockets[l->socket_count];
 
@@ -415,9 +420,22 @@ static void listener_round(struct listener *l, int timeout_ms)
         control_spoke(l);
     if (l->polls[POLL_VAULT].revents != 0 && l->vault->fd == l->polls[POLL_VAULT].fd)
         vault_spoke(l);
+    guests_serve(l, &children[l->children_max], guest_count);
     for (size_t i = 0; i < l->socket_count; i++)
-        if (sockets[i].revents != 0 && may_accept(l))
-            listener_accept(l, l->sockets[i]);
+        for (size_t k = 0; k < ACCEPTS_PER_ROUND && sockets[i].revents != 0 && may_accept(l); k++)
+            if (!listener_accept(l, l->sockets[i]))
+                break;
+}
+
+/* poll's timeout until something is due: the next accept after a pause, the end of a silent connection. */
+static int next_due_ms(const struct listener *l)
+{
+    uint64_t now = clock_monotonic_ms(l->s->clock);
+    int due = lobby_timeout_ms(&l->lobby, now);
+
+    if (l->accept_after_ms > now && (due < 0 || due > ACCEPT_PAUSE_MS))
+        due = ACCEPT_PAUSE_MS;
+    return due;
 }
 
 static bool children_left(const struct listener *l)
@@ -433,6 +451,7 @@ static void listener_finish(struct listener *l)
     uint64_t until = clock_monotonic_ms(l->s->clock) + LISTENER_GRACE_MS;
 
     l->stopping = true;
+    lobby_done(&l->lobby);
     for (size_t i = 0; i < l->children_max; i++)
         if (l->children[i].pid != 0)
             kill(l->children[i].pid, SIGTERM);
@@ -449,6 +468,7 @@ static void listener_done(struct listener *l)
     for (size_t i = 0; i < l->socket_count; i++)
         file_close(&l->sockets[i]);
     channel_close(l->vault);
+    lobby_done(&l->lobby);
     free(l->children);
     free(l->polls);
     free(l->message);
@@ -462,7 +482,10 @@ bool listener_run(const struct listener_settings *s, const int *sockets, size_t 
         .children_max = s->children_max != 0 ? s->children_max : LISTENER_CHILDREN_MAX,
         .source_max = s->source_max != 0 ? s->source_max : LISTENER_SOURCE_MAX,
         .source_waiting_max = s->source_waiting_max != 0 ? s->source_waiting_max : LISTENER_SOURCE_WAITING_MAX,
+        .first_byte_ms = s->first_byte_ms != 0 ? s->first_byte_ms : LISTENER_FIRST_BYTE_MS,
     };
+    size_t lobby_max = s->lobby_max != 0 ? s->lobby_max : LOBBY_MAX;
+    size_t lobby_source_max = s->lobby_source_max != 0 ? s->lobby_source_max : LOBBY_SOURCE_MAX;
 
     if (socket_count > LISTENER_SOCKETS_MAX)
         return error_set(err, ERR_LIMIT, "%zu listening sockets, at most %d", socket_count, LISTENER_SOCKETS_MAX);
@@ -472,14 +495,18 @@ bool listener_run(const struct listener_settings *s, const int *sockets, size_t 
         if (fcntl(l.sockets[i], F_SETFL, O_NONBLOCK) < 0)
             return error_errno(err, "listening socket");
     l.children = calloc(l.children_max, sizeof *l.children);
-    l.polls = calloc(POLL_FIXED + socket_count + l.children_max, sizeof *l.polls);
+    l.polls = calloc(POLL_FIXED + socket_count + l.children_max + lobby_max, sizeof *l.polls);
     l.message = malloc(CHANNEL_MESSAGE_MAX);
     if (l.children == NULL || l.polls == NULL || l.message == NULL)
         return error_set(err, ERR_MEMORY, "listener of %zu children", l.children_max);
+    if (!lobby_init(&l.lobby, lobby_max, lobby_source_max, err))
+        return false;
 
     signal(SIGPIPE, SIG_IGN);
-    while (!l.stopping)
-        listener_round(&l, l.accept_after_ms > clock_monotonic_ms(s->clock) ? ACCEPT_PAUSE_MS : -1);
+    while (!l.stopping) {
+        listener_round(&l, next_due_ms(&l));
+        lobby_expire(&l.lobby, clock_monotonic_ms(s->clock));
+    }
     listener_finish(&l);
     return true;
 }

@@ -1,11 +1,11 @@
 /*
  * The front door of the DICOM and HL7 gates: accepts connections and forks one process for each.
  *
- * One thread and one poll loop. Parses nothing a peer sends and holds no secret: it looks at the
- * address of a connection, asks the vault for a session (OPEN), forks, and reaps. Bounds are kept here,
- * because a child cannot see its brothers: so many processes in all, so many from one source, so many of
- * those not admitted yet; there the oldest goes first, so that a peer that opens connections and says
- * nothing pushes out nobody but itself. What the bytes mean is the child's business
+ * One thread and one poll loop. Reads nothing a peer sends and holds no secret: a connection waits in the lobby
+ * until its first byte is there (lobby.h); then the listener asks the vault for a session (OPEN), forks, and reaps.
+ * Bounds are kept here, because a child cannot see its brothers: so many processes in all, so many from one source,
+ * so many of those not admitted yet; there the oldest goes first, so that a peer that opens connections and says
+ * nothing, or half a request, pushes out nobody but itself. What the bytes mean is the child's business
  * (gate/dicom, gate/hl7).
  */
 #ifndef FANAL_GATE_LISTENER_H
@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "channel/channel.h"
+#include "gate/lobby.h"
 
 /* Processes of one gate, all sources together; each is a few hundred KiB of private memory. */
 #define LISTENER_CHILDREN_MAX 256
@@ -22,6 +23,8 @@
 /* Of one source and not admitted: a modality that opens 16 at once must not push out its own before they are served. */
 #define LISTENER_SOURCE_WAITING_MAX 32
 #define LISTENER_SOCKETS_MAX 8
+/* From the accept to the first byte, unless a gate's protocol allows silence. DICOM: PS3.8 §9.1.5, its ARTIM timer. */
+#define LISTENER_FIRST_BYTE_MS 30000
 /* How long children may take to finish after STOP. */
 #define LISTENER_GRACE_MS 1500 /* the supervisor waits ROLE_STOP_MS for the listener itself */
 /* Crash events and capacity warnings in one minute; the others are counted, so that a flood is not a flood of records. */
@@ -33,7 +36,7 @@
  */
 #define LISTENER_LOGGED_PER_MINUTE 60
 
-#define CONNECTION_ADDRESS_SIZE 46 /* INET6_ADDRSTRLEN */
+#define CONNECTION_ADDRESS_SIZE PEER_ADDRESS_SIZE
 
 /* What a child is given. Descriptors are owned by the child; nothing else of the listener's is open in it. */
 struct connection {
@@ -61,7 +64,8 @@ struct listener_settings {
     void *context;
     const struct log *log; /* writes to a descriptor below 3: the child keeps no other */
     const struct clock *clock;
-    size_t children_max, source_max, source_waiting_max;
+    size_t children_max, source_max, source_waiting_max, lobby_max, lobby_source_max;
+    uint32_t first_byte_ms;
 };
 
 /*

@@ -85,6 +85,7 @@ static bool serve(struct dicom_role *dicom, struct error *err)
         .clock = &clock_system,
         .children_max = fields_uint(role->fields, FIELD_CONNECTIONS_MAX, 0),
         .source_max = fields_uint(role->fields, FIELD_CONNECTIONS_PER_ADDRESS_MAX, 0),
+        .first_byte_ms = ARTIM_MS,
     };
     int sockets[CHANNEL_FDS_MAX];
     size_t socket_count = role->fd_count;

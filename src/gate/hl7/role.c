@@ -62,6 +62,7 @@ static bool serve(struct role *role, struct error *err)
         .clock = &clock_system,
         .children_max = fields_uint(role->fields, FIELD_CONNECTIONS_MAX, 0),
         .source_max = fields_uint(role->fields, FIELD_CONNECTIONS_PER_ADDRESS_MAX, 0),
+        .first_byte_ms = HL7_IDLE_MS, /* a sender connects when it starts and speaks when there is a result */
     };
     int sockets[CHANNEL_FDS_MAX];
     size_t socket_count = role->fd_count;

@@ -271,8 +271,33 @@ TEST(an_object_goes_through_the_processes)
     house_close(&h);
 }
 
-/* Connections that say nothing, or half a request, keep nobody waiting. */
-TEST(a_crowd_of_silent_peers_delays_nobody)
+/* A thousand connections that say nothing keep nobody waiting. */
+TEST(a_silent_crowd_delays_nobody)
+{
+    enum { CROWD = 1000, DELAY_MAX_MS = 2000 }; /* some 10 ms on an idle machine; tests share theirs */
+    struct house h;
+    struct error err = { 0 };
+    struct scu *scu;
+    int crowd[CROWD];
+    uint64_t began, took;
+
+    house_open(&h);
+    for (size_t i = 0; i < CROWD; i++)
+        crowd[i] = connect_from(&h, 2);
+    began = clock_monotonic_ms(&clock_system);
+    scu = associate(&h, "127.0.0.1", &err);
+    took = clock_monotonic_ms(&clock_system) - began;
+    CHECK_ROW(err.text, scu != NULL);
+    CHECK(took < DELAY_MAX_MS);
+    CHECK(h.vault->count == 1); /* one session: the crowd has none */
+    scu_close(scu);
+    for (size_t i = 0; i < CROWD; i++)
+        file_close(&crowd[i]);
+    house_close(&h);
+}
+
+/* Half a request costs a process, of which a source has LISTENER_SOURCE_WAITING_MAX. */
+TEST(a_crowd_with_half_a_request_delays_nobody)
 {
     enum { CROWD = 200 };
     struct house h;
@@ -297,4 +322,5 @@ TEST(a_crowd_of_silent_peers_delays_nobody)
     house_close(&h);
 }
 
-TESTS(T(an_object_goes_through_the_processes), T(a_crowd_of_silent_peers_delays_nobody))
+TESTS(T(an_object_goes_through_the_processes), T(a_silent_crowd_delays_nobody),
+      T(a_crowd_with_half_a_request_delays_nobody))

@@ -48,6 +48,7 @@ static int obedient(void *context, struct connection *c)
 struct bench {
     pid_t listener;
     struct channel control, vault; /* our ends */
+    uint32_t first_byte_ms;
     struct sockaddr_in address;
 };
 
@@ -74,7 +75,8 @@ static void bench_start(struct bench *b, bool with_vault)
         static const struct log nowhere = { .fd = -1, .clock = &clock_system };
         struct listener_settings s = { .child_kind = PROCESS_HL7_CONNECTION, .run = obedient, .log = &nowhere,
                                        .clock = &clock_system, .children_max = 5, .source_max = 4,
-                                       .source_waiting_max = 2 };
+                                       .source_waiting_max = 2, .lobby_max = 6, .lobby_source_max = 3,
+                                       .first_byte_ms = b->first_byte_ms };
 
         channel_close(&b->control);
         channel_close(&b->vault);
@@ -125,7 +127,7 @@ static uint8_t order(int fd, uint8_t what)
 
 TEST(an_order_is_heard_and_a_child_has_three_descriptors)
 {
-    struct bench b;
+    struct bench b = { 0 };
     int fd;
 
     bench_start(&b, true);
@@ -139,7 +141,7 @@ TEST(an_order_is_heard_and_a_child_has_three_descriptors)
 
 TEST(the_oldest_that_was_not_admitted_goes_and_only_of_its_own_source)
 {
-    struct bench b;
+    struct bench b = { 0 };
     int fds[4], other;
 
     bench_start(&b, true);
@@ -164,7 +166,7 @@ TEST(the_oldest_that_was_not_admitted_goes_and_only_of_its_own_source)
 
 TEST(a_source_full_of_admitted_connections_is_refused_more)
 {
-    struct bench b;
+    struct bench b = { 0 };
     int fds[4], more, other;
 
     bench_start(&b, true);
@@ -174,7 +176,7 @@ TEST(a_source_full_of_admitted_connections_is_refused_more)
         CHECK(order(fds[i], 'h') == 'h');
     }
     more = connect_from(&b, 1);
-    CHECK(order(more, 0) == 0);
+    CHECK(order(more, 'h') == 0);
     other = connect_from(&b, 2);
     CHECK(order(other, 'h') == 'h');
     for (size_t i = 0; i < 4; i++) {
@@ -188,7 +190,7 @@ TEST(a_source_full_of_admitted_connections_is_refused_more)
 
 TEST(the_house_full_evicts_who_waits)
 {
-    struct bench b;
+    struct bench b = { 0 };
     int admitted[4], waiting, guest;
 
     bench_start(&b, true);
@@ -208,9 +210,70 @@ TEST(the_house_full_evicts_who_waits)
     bench_stop(&b);
 }
 
+/* True where the vault was asked for a session by now; the question is taken. */
+static bool session_was_opened(struct bench *b, int patience_ms)
+{
+    uint8_t buffer[CHANNEL_MESSAGE_MAX];
+    struct message m = { 0 };
+    bool opened = channel_receive(&b->vault, buffer, sizeof buffer, &m, patience_ms, NULL) && m.verb == VERB_OPEN;
+
+    message_done(&m);
+    return opened;
+}
+
+TEST(who_says_nothing_gets_no_session_and_pushes_out_only_its_own)
+{
+    struct bench b = { 0 };
+    int crowd[4], other, closed;
+
+    bench_start(&b, true);
+    other = connect_from(&b, 2);
+    for (size_t i = 0; i < 4; i++)
+        crowd[i] = connect_from(&b, 1);
+    CHECK(order(crowd[0], 0) == 0); /* the fourth pushed out the first */
+    closed = connect_from(&b, 3);
+    shutdown(closed, SHUT_WR); /* came and went without a byte */
+    CHECK(order(closed, 0) == 0);
+    CHECK(!session_was_opened(&b, 0));
+    CHECK(order(other, 'h') == 'h' && session_was_opened(&b, PATIENCE_MS));
+    CHECK(order(crowd[1], 'h') == 'h' && session_was_opened(&b, PATIENCE_MS));
+    CHECK(order(crowd[2], 'h') == 'h' && session_was_opened(&b, PATIENCE_MS) && !session_was_opened(&b, 0));
+    for (size_t i = 0; i < 4; i++)
+        close(crowd[i]);
+    close(other);
+    close(closed);
+    bench_stop(&b);
+}
+
+TEST(a_silent_connection_ends_when_its_time_is_over)
+{
+    struct bench b = { .first_byte_ms = 20 };
+    int silent;
+
+    bench_start(&b, true);
+    silent = connect_from(&b, 1);
+    CHECK(order(silent, 0) == 0);
+    CHECK(!session_was_opened(&b, 0));
+    close(silent);
+    bench_stop(&b);
+}
+
+TEST(a_byte_before_the_end_is_still_served)
+{
+    struct bench b = { 0 };
+    int fd;
+
+    bench_start(&b, true);
+    fd = connect_from(&b, 1);
+    CHECK(send(fd, "h", 1, MSG_NOSIGNAL) == 1 && shutdown(fd, SHUT_WR) == 0);
+    CHECK(order(fd, 0) == 'h');
+    close(fd);
+    bench_stop(&b);
+}
+
 TEST(a_crash_is_told_to_the_vault)
 {
-    struct bench b;
+    struct bench b = { 0 };
     uint8_t buffer[CHANNEL_MESSAGE_MAX];
     struct message m = { 0 };
     int fd;
@@ -230,7 +293,7 @@ TEST(a_crash_is_told_to_the_vault)
 
 TEST(without_a_vault_the_backlog_waits_until_one_joins)
 {
-    struct bench b;
+    struct bench b = { 0 };
     struct channel near, far;
     struct writer w = writer_new(100);
     int fd;
@@ -252,4 +315,6 @@ TEST(without_a_vault_the_backlog_waits_until_one_joins)
 TESTS(T(an_order_is_heard_and_a_child_has_three_descriptors),
       T(the_oldest_that_was_not_admitted_goes_and_only_of_its_own_source),
       T(a_source_full_of_admitted_connections_is_refused_more), T(the_house_full_evicts_who_waits),
+      T(who_says_nothing_gets_no_session_and_pushes_out_only_its_own), T(a_silent_connection_ends_when_its_time_is_over),
+      T(a_byte_before_the_end_is_still_served),
       T(a_crash_is_told_to_the_vault), T(without_a_vault_the_backlog_waits_until_one_joins))
