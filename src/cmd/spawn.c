@@ -17,6 +17,7 @@
 #include "channel/role.h"
 
 #define RELAY_PACKET_MAX ((size_t)16 * 1024) /* a longer single write, as of a sanitizer's report, is cut */
+#define RELAY_PACKETS_PER_TURN 64 /* one that writes without end does not keep us from the others */
 #define EXIT_NOT_STARTED 127
 
 /* What a build for tests is told by its environment; a release build reads none of them. */
@@ -67,7 +68,7 @@ void relay_pass(struct relay *r, const struct log *log)
     uint8_t packet[RELAY_PACKET_MAX];
     ssize_t n;
 
-    while ((n = recv(r->near, packet, sizeof packet, MSG_DONTWAIT)) > 0)
+    for (int i = 0; i < RELAY_PACKETS_PER_TURN && (n = recv(r->near, packet, sizeof packet, MSG_DONTWAIT)) > 0; i++)
         r->lost += !pass_packet(r->out, span_of(packet, (size_t)n));
     if (r->lost > 0 && takes_bytes(r->out)) {
         log_warn(log, "log.lost", f_uint("packets", r->lost));

@@ -82,25 +82,41 @@ static void process_kill(struct supervisor *s, struct process *p, const char *wh
     (void)kill(p->pid, SIGKILL); /* it is our child and not reaped yet, so the number is its own */
 }
 
+/* False where it does not take the message and has to go. */
+static bool process_takes(struct process *p, enum verb verb, struct span fields, const int *fds, size_t fd_count,
+                          struct error *err)
+{
+    return p->control.fd < 0 || channel_try_send(&p->control, verb, 0, fields, fds, fd_count, err)
+           || err->code == ERR_CLOSED; /* it is dying already */
+}
+
 static void process_tell(struct supervisor *s, struct process *p, enum verb verb, struct span fields, const int *fds,
                          size_t fd_count)
 {
     struct error err;
 
-    if (p->control.fd >= 0 && !channel_try_send(&p->control, verb, 0, fields, fds, fd_count, &err)
-        && err.code != ERR_CLOSED) /* closed: it is dying already */
+    if (!process_takes(p, verb, fields, fds, fd_count, &err))
         process_kill(s, p, err.text);
+}
+
+static bool join_takes(struct process *to, enum process_kind kind, unsigned number, int fd, struct error *err)
+{
+    struct writer w = writer_new(256);
+    bool taken;
+
+    field_put_uint(&w, FIELD_PROCESS, kind);
+    field_put_uint(&w, FIELD_PROCESS_ID, number);
+    taken = writer_ok(&w, err, "JOIN") && process_takes(to, VERB_JOIN, writer_span(&w), &fd, 1, err);
+    writer_done(&w);
+    return taken;
 }
 
 static void tell_join(struct supervisor *s, struct process *to, enum process_kind kind, unsigned number, int fd)
 {
-    struct writer w = writer_new(256);
+    struct error err;
 
-    field_put_uint(&w, FIELD_PROCESS, kind);
-    field_put_uint(&w, FIELD_PROCESS_ID, number);
-    if (writer_ok(&w, NULL, "JOIN"))
-        process_tell(s, to, VERB_JOIN, writer_span(&w), &fd, 1);
-    writer_done(&w);
+    if (!join_takes(to, kind, number, fd, &err))
+        process_kill(s, to, err.text);
 }
 
 /* A fresh conversation for every link of p whose other end runs too. */
@@ -296,6 +312,7 @@ static void local_accept(struct supervisor *s)
     struct ucred peer = { .uid = (uid_t)-1 };
     socklen_t len = sizeof peer;
     struct process *vault = vault_of(s);
+    struct error err;
 
     if (fd < 0 || vault == NULL)
         return; /* it went away before we looked */
@@ -304,7 +321,8 @@ static void local_accept(struct supervisor *s)
         return;
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 2 * CHANNEL_MESSAGE_MAX }, sizeof(int)); /* else long answers are refused */
-    tell_join(s, vault, PROCESS_LOCAL, s->local_count++, fd);
+    if (!join_takes(vault, PROCESS_LOCAL, s->local_count++, fd, &err)) /* too many at once: they may try again */
+        log_warn(&s->log, "local.refused", f_uint("uid", peer.uid), f_err(&err));
 }
 
 /* ---- stopping: gates and lenses first, then the vault, which commits ---- */
