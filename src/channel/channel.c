@@ -91,8 +91,8 @@ static bool send_failed(struct error *err)
 static bool send_message(struct channel *c, enum verb verb, uint32_t id, struct span fields, const int *fds,
                          size_t fd_count, int flags, struct error *err)
 {
-    uint8_t header[HEADER_BYTES] = { (uint8_t)verb,       (uint8_t)(verb >> 8), 0, 0, (uint8_t)id,
-                                     (uint8_t)(id >> 8), (uint8_t)(id >> 16),  (uint8_t)(id >> 24) };
+    uint8_t header[HEADER_BYTES] = { (uint8_t)verb,       (uint8_t)(verb >> 8), 0, 0, (uint8_t)id, (uint8_t)(id >> 8),
+                                     (uint8_t)(id >> 16), (uint8_t)(id >> 24) };
     struct iovec parts[2] = { { header, sizeof header }, { (void *)(uintptr_t)fields.ptr, fields.len } };
     union ancillary control = { .bytes = { 0 } };
     struct msghdr m = { .msg_iov = parts, .msg_iovlen = fields.len > 0 ? 2 : 1 };
@@ -114,8 +114,8 @@ static bool send_message(struct channel *c, enum verb verb, uint32_t id, struct 
     return n >= 0 || send_failed(err); /* a packet goes whole or not at all */
 }
 
-bool channel_send(struct channel *c, enum verb verb, uint32_t id, struct span fields, const int *fds,
-                  size_t fd_count, struct error *err)
+bool channel_send(struct channel *c, enum verb verb, uint32_t id, struct span fields, const int *fds, size_t fd_count,
+                  struct error *err)
 {
     return send_message(c, verb, id, fields, fds, fd_count, 0, err);
 }
@@ -197,8 +197,9 @@ bool channel_receive(struct channel *c, uint8_t *buffer, size_t cap, struct mess
 {
     struct iovec part = { buffer, cap < CHANNEL_MESSAGE_MAX ? cap : CHANNEL_MESSAGE_MAX };
     union ancillary control = { .bytes = { 0 } };
-    struct msghdr h = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                        .msg_controllen = sizeof control.bytes };
+    struct msghdr h = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+    };
     struct message m = { .fds = { -1, -1, -1, -1 } };
     ssize_t n;
 

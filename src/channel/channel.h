@@ -16,8 +16,8 @@
 #include "record/kind.h"
 
 #define CHANNEL_MESSAGE_MAX ((size_t)128 * 1024) /* header and fields; a longer one is refused by both ends */
-#define CHANNEL_FIELDS_MAX (CHANNEL_MESSAGE_MAX - 8)
-#define CHANNEL_FDS_MAX 4
+#define CHANNEL_FIELDS_MAX  (CHANNEL_MESSAGE_MAX - 8)
+#define CHANNEL_FDS_MAX     4
 
 enum verb {
     /* asked of the vault */
@@ -33,17 +33,17 @@ enum verb {
     VERB_TELL = 10,     /* an event; answered */
     VERB_WATCH = 11,    /* from now on, NEWS */
     /* the vault's words */
-    VERB_REPLY = 32,    /* last answer to a request: result, error_text, … */
-    VERB_ROW = 33,      /* one row of a FIND, before its REPLY */
-    VERB_TAKEN = 34,    /* length bytes of the shared buffer are free again */
-    VERB_NEWS = 35,     /* something new is committed: what kind, whose (patient_key), position */
-    VERB_DIGEST = 36,   /* to a lens: digest the object that PUT_DATA brings (two of them are compared) */
+    VERB_REPLY = 32,  /* last answer to a request: result, error_text, … */
+    VERB_ROW = 33,    /* one row of a FIND, before its REPLY */
+    VERB_TAKEN = 34,  /* length bytes of the shared buffer are free again */
+    VERB_NEWS = 35,   /* something new is committed: what kind, whose (patient_key), position */
+    VERB_DIGEST = 36, /* to a lens: digest the object that PUT_DATA brings (two of them are compared) */
     /* between supervisor and roles, over the control channel (fd CONTROL_FD) */
-    VERB_START = 64,    /* to a role: your settings, your sockets */
-    VERB_JOIN = 65,     /* to a role: a conversation with process_kind `process` (fd) */
-    VERB_READY = 66,    /* from a role: serving */
-    VERB_CRASH = 67,    /* to the vault: a process died; becomes an event record */
-    VERB_STOP = 68,     /* to a role: finish and exit */
+    VERB_START = 64, /* to a role: your settings, your sockets */
+    VERB_JOIN = 65,  /* to a role: a conversation with process_kind `process` (fd) */
+    VERB_READY = 66, /* from a role: serving */
+    VERB_CRASH = 67, /* to the vault: a process died; becomes an event record */
+    VERB_STOP = 68,  /* to a role: finish and exit */
     /* to a lens (docs/channel.md, "The lens") */
     VERB_DECODE = 80,
 };
@@ -55,7 +55,7 @@ struct channel {
 struct message {
     enum verb verb;
     uint32_t id;
-    struct span fields; /* borrows from the caller's buffer */
+    struct span fields;       /* borrows from the caller's buffer */
     int fds[CHANNEL_FDS_MAX]; /* owned by the receiver; -1 where none */
     size_t fd_count;
 };
@@ -68,8 +68,8 @@ void channel_close(struct channel *c);
  * Sends one message; fds are passed, not closed. Blocks while the other end is slow.
  * ERR_CLOSED where it is gone, ERR_LIMIT past CHANNEL_MESSAGE_MAX.
  */
-bool channel_send(struct channel *c, enum verb verb, uint32_t id, struct span fields, const int *fds,
-                  size_t fd_count, struct error *err);
+bool channel_send(struct channel *c, enum verb verb, uint32_t id, struct span fields, const int *fds, size_t fd_count,
+                  struct error *err);
 
 /* As channel_send, but ERR_BUSY instead of waiting: for the vault, which waits for nobody. */
 bool channel_try_send(struct channel *c, enum verb verb, uint32_t id, struct span fields, const int *fds,

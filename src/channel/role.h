@@ -22,16 +22,16 @@
 
 #define CONTROL_FD 3 /* where a role finds its control channel */
 
-/* Exit status of a role that cannot serve with what it was given (wrong secret, no store); any other than 0 is a crash. */
-#define ROLE_EXIT_OK 0
-#define ROLE_EXIT_FAILED 1
+/* Exit status of a role; REFUSED: it cannot serve with what it was given (wrong secret, no store). */
+#define ROLE_EXIT_OK      0
+#define ROLE_EXIT_FAILED  1
 #define ROLE_EXIT_REFUSED 3
 
 struct role {
-    struct channel control; /* owned */
-    struct log log;         /* standard error, as the role's name */
-    struct span fields;     /* of START; owned, live until role_end() */
-    int fds[CHANNEL_FDS_MAX]; /* of START, in the order of docs/channel.md; owned until set to -1 by whoever takes one */
+    struct channel control;   /* owned */
+    struct log log;           /* standard error, as the role's name */
+    struct span fields;       /* of START; owned, live until role_end() */
+    int fds[CHANNEL_FDS_MAX]; /* of START (docs/channel.md); owned until set to -1 by whoever takes one */
     size_t fd_count;
     uint8_t *buffer; /* last message; owned */
 };
@@ -50,7 +50,7 @@ void role_end(struct role *role);
 bool role_ready(struct role *role, struct error *err);
 
 enum role_event_kind {
-    ROLE_JOIN,  /* a conversation with process `kind`, number `number`; replaces an earlier one of that kind and number */
+    ROLE_JOIN,  /* a conversation with `process`, `number`; replaces an earlier one of the same */
     ROLE_STOP,  /* finish what is under way, then exit 0: within ROLE_STOP_MS, else it is killed */
     ROLE_CRASH, /* vault only: a process died; message.fields say which: to be recorded */
 };

@@ -36,48 +36,96 @@
 
 /* Memory, time, descriptors that are there already, the end. */
 static const int calls_of_all[] = {
-    SCMP_SYS(brk),              SCMP_SYS(clock_getres),     SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(close),            SCMP_SYS(close_range),      SCMP_SYS(dup),           SCMP_SYS(epoll_create1),
-    SCMP_SYS(epoll_ctl),        SCMP_SYS(epoll_pwait),      SCMP_SYS(epoll_wait),    SCMP_SYS(eventfd2),
-    SCMP_SYS(exit),             SCMP_SYS(exit_group),       SCMP_SYS(fcntl),         SCMP_SYS(fstat),
-    SCMP_SYS(futex),            SCMP_SYS(getcpu),           SCMP_SYS(getpeername),   SCMP_SYS(getpid),
-    SCMP_SYS(getppid),          SCMP_SYS(getrandom),        SCMP_SYS(getrusage),     SCMP_SYS(getsockname),
-    SCMP_SYS(getsockopt),       SCMP_SYS(gettid),           SCMP_SYS(gettimeofday),  SCMP_SYS(lseek),
-    SCMP_SYS(madvise),          SCMP_SYS(membarrier),       SCMP_SYS(mremap),        SCMP_SYS(munmap),
-    SCMP_SYS(nanosleep),        SCMP_SYS(poll),             SCMP_SYS(ppoll),         SCMP_SYS(pread64),
-    SCMP_SYS(pwrite64),         SCMP_SYS(read),             SCMP_SYS(readv),         SCMP_SYS(recvfrom),
-    SCMP_SYS(recvmsg),          SCMP_SYS(restart_syscall),  SCMP_SYS(rseq),          SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask),   SCMP_SYS(rt_sigreturn),     SCMP_SYS(rt_sigtimedwait), SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(sched_yield),      SCMP_SYS(sendmsg),          SCMP_SYS(sendto),        SCMP_SYS(set_robust_list),
-    SCMP_SYS(setitimer),        SCMP_SYS(setsockopt),       SCMP_SYS(shutdown),      SCMP_SYS(sigaltstack),
-    SCMP_SYS(signalfd4),        SCMP_SYS(sysinfo),          SCMP_SYS(time),          SCMP_SYS(timerfd_create),
-    SCMP_SYS(timerfd_gettime),  SCMP_SYS(timerfd_settime),  SCMP_SYS(write),         SCMP_SYS(writev),
+    SCMP_SYS(brk),
+    SCMP_SYS(clock_getres),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(close),
+    SCMP_SYS(close_range),
+    SCMP_SYS(dup),
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(eventfd2),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(fstat),
+    SCMP_SYS(futex),
+    SCMP_SYS(getcpu),
+    SCMP_SYS(getpeername),
+    SCMP_SYS(getpid),
+    SCMP_SYS(getppid),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(getsockname),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(gettid),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(lseek),
+    SCMP_SYS(madvise),
+    SCMP_SYS(membarrier),
+    SCMP_SYS(mremap),
+    SCMP_SYS(munmap),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64),
+    SCMP_SYS(read),
+    SCMP_SYS(readv),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(rseq),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigtimedwait),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(sendto),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(setitimer),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(signalfd4),
+    SCMP_SYS(sysinfo),
+    SCMP_SYS(time),
+    SCMP_SYS(timerfd_create),
+    SCMP_SYS(timerfd_gettime),
+    SCMP_SYS(timerfd_settime),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
 };
 
 /* A listener takes connections, forks, reaps, ends the oldest; what its child's tighter profile needs to be entered. */
 static const int calls_of_listener[] = {
-    SCMP_SYS(accept),    SCMP_SYS(accept4), SCMP_SYS(kill),    SCMP_SYS(prctl),
-    SCMP_SYS(prlimit64), SCMP_SYS(seccomp), SCMP_SYS(wait4),   SCMP_SYS(waitid),
+    SCMP_SYS(accept),    SCMP_SYS(accept4), SCMP_SYS(kill),  SCMP_SYS(prctl),
+    SCMP_SYS(prlimit64), SCMP_SYS(seccomp), SCMP_SYS(wait4), SCMP_SYS(waitid),
 };
 
 static const int calls_of_web[] = {
-    SCMP_SYS(accept),    SCMP_SYS(accept4), SCMP_SYS(ftruncate), SCMP_SYS(memfd_create),
-    SCMP_SYS(pipe2),     SCMP_SYS(select),  SCMP_SYS(pselect6),  SCMP_SYS(uname),
+    SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(ftruncate), SCMP_SYS(memfd_create),
+    SCMP_SYS(pipe2),  SCMP_SYS(select),  SCMP_SYS(pselect6),  SCMP_SYS(uname),
 };
 
 /* Files: only below the paths that Landlock leaves. mlock: keys stay out of swap. */
 static const int calls_of_vault[] = {
-    SCMP_SYS(access),     SCMP_SYS(chmod),     SCMP_SYS(faccessat),       SCMP_SYS(faccessat2), SCMP_SYS(fadvise64),
-    SCMP_SYS(fallocate),  SCMP_SYS(fchmod),    SCMP_SYS(fchmodat),        SCMP_SYS(fdatasync),  SCMP_SYS(flock),
-    SCMP_SYS(fstatfs),    SCMP_SYS(fsync),     SCMP_SYS(ftruncate),       SCMP_SYS(getcwd),     SCMP_SYS(getdents64),
-    SCMP_SYS(getegid),    SCMP_SYS(geteuid),   SCMP_SYS(getgid),          SCMP_SYS(getuid),     SCMP_SYS(link),
-    SCMP_SYS(linkat),     SCMP_SYS(lstat),     SCMP_SYS(memfd_create),    SCMP_SYS(mkdir),      SCMP_SYS(mkdirat),
-    SCMP_SYS(mlock),      SCMP_SYS(mlock2),    SCMP_SYS(msync),           SCMP_SYS(munlock),    SCMP_SYS(newfstatat),
-    SCMP_SYS(open),       SCMP_SYS(openat),    SCMP_SYS(pipe2),           SCMP_SYS(preadv),     SCMP_SYS(preadv2),
-    SCMP_SYS(prlimit64),  SCMP_SYS(pwritev),   SCMP_SYS(pwritev2),        SCMP_SYS(readlink),   SCMP_SYS(readlinkat),
-    SCMP_SYS(rename),     SCMP_SYS(renameat),  SCMP_SYS(renameat2),       SCMP_SYS(rmdir),      SCMP_SYS(stat),
-    SCMP_SYS(statfs),     SCMP_SYS(statx),     SCMP_SYS(sync_file_range), SCMP_SYS(umask),      SCMP_SYS(uname),
-    SCMP_SYS(unlink),     SCMP_SYS(unlinkat),  SCMP_SYS(utimensat),
+    SCMP_SYS(access),    SCMP_SYS(chmod),    SCMP_SYS(faccessat),       SCMP_SYS(faccessat2), SCMP_SYS(fadvise64),
+    SCMP_SYS(fallocate), SCMP_SYS(fchmod),   SCMP_SYS(fchmodat),        SCMP_SYS(fdatasync),  SCMP_SYS(flock),
+    SCMP_SYS(fstatfs),   SCMP_SYS(fsync),    SCMP_SYS(ftruncate),       SCMP_SYS(getcwd),     SCMP_SYS(getdents64),
+    SCMP_SYS(getegid),   SCMP_SYS(geteuid),  SCMP_SYS(getgid),          SCMP_SYS(getuid),     SCMP_SYS(link),
+    SCMP_SYS(linkat),    SCMP_SYS(lstat),    SCMP_SYS(memfd_create),    SCMP_SYS(mkdir),      SCMP_SYS(mkdirat),
+    SCMP_SYS(mlock),     SCMP_SYS(mlock2),   SCMP_SYS(msync),           SCMP_SYS(munlock),    SCMP_SYS(newfstatat),
+    SCMP_SYS(open),      SCMP_SYS(openat),   SCMP_SYS(pipe2),           SCMP_SYS(preadv),     SCMP_SYS(preadv2),
+    SCMP_SYS(prlimit64), SCMP_SYS(pwritev),  SCMP_SYS(pwritev2),        SCMP_SYS(readlink),   SCMP_SYS(readlinkat),
+    SCMP_SYS(rename),    SCMP_SYS(renameat), SCMP_SYS(renameat2),       SCMP_SYS(rmdir),      SCMP_SYS(stat),
+    SCMP_SYS(statfs),    SCMP_SYS(statx),    SCMP_SYS(sync_file_range), SCMP_SYS(umask),      SCMP_SYS(uname),
+    SCMP_SYS(unlink),    SCMP_SYS(unlinkat), SCMP_SYS(utimensat),
 };
 
 /* A call that depends on an argument, or is answered with an error instead of death (error is not 0). */
@@ -89,14 +137,16 @@ struct condition {
     uint64_t value; /* what the masked argument must be */
 };
 
-#define NAMESPACES (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP)
+#define NAMESPACES                                                                                                     \
+    (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP)
 
 static const struct condition conditions_of_all[] = {
     { SCMP_SYS(mmap), 0, 2, PROT_EXEC, 0 }, /* nobody makes code */
     { SCMP_SYS(mprotect), 0, 2, PROT_EXEC, 0 },
-    { SCMP_SYS(newfstatat), 0, 3, AT_EMPTY_PATH, AT_EMPTY_PATH }, /* glibc's fstat(); a path beside it tells what exists, no more */
-    { SCMP_SYS(clone3), ENOSYS, 0, 0, 0 },                        /* its flags lie in memory; glibc goes on with clone */
-    { SCMP_SYS(ioctl), ENOTTY, 0, 0, 0 },                         /* stdio asks whether it writes to a terminal */
+    { SCMP_SYS(newfstatat), 0, 3, AT_EMPTY_PATH,
+      AT_EMPTY_PATH },                     /* glibc's fstat(); a path beside it tells what exists, no more */
+    { SCMP_SYS(clone3), ENOSYS, 0, 0, 0 }, /* its flags lie in memory; glibc goes on with clone */
+    { SCMP_SYS(ioctl), ENOTTY, 0, 0, 0 },  /* stdio asks whether it writes to a terminal */
 };
 
 static const struct condition conditions_of_listener[] = {
@@ -105,7 +155,8 @@ static const struct condition conditions_of_listener[] = {
 };
 
 static const struct condition conditions_of_web[] = {
-    { SCMP_SYS(clone), 0, 0, NAMESPACES | CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD }, /* a thread, nothing else */
+    { SCMP_SYS(clone), 0, 0, NAMESPACES | CLONE_VM | CLONE_THREAD,
+      CLONE_VM | CLONE_THREAD }, /* a thread, nothing else */
     { SCMP_SYS(socketpair), 0, 0, UINT32_MAX, AF_UNIX },
     { SCMP_SYS(prctl), 0, 0, UINT32_MAX, PR_SET_NAME },
 };
@@ -130,17 +181,27 @@ struct profile {
     bool landlock;        /* a gate's child has its listener's */
 };
 
-#define CALLS(table) .calls = (table), .call_count = COUNT_OF(table)
+#define CALLS(table)      .calls = (table), .call_count = COUNT_OF(table)
 #define CONDITIONS(table) .conditions = (table), .condition_count = COUNT_OF(table)
 
 static const struct profile profiles[] = {
-    [SANDBOX_GATE_LISTENER] = { .name = "gate-listener", CALLS(calls_of_listener), CONDITIONS(conditions_of_listener),
-                                .descriptors = 1024, .address_space = 512 * MEBIBYTE, .landlock = true },
+    [SANDBOX_GATE_LISTENER] = { .name = "gate-listener",
+                                CALLS(calls_of_listener),
+                                CONDITIONS(conditions_of_listener),
+                                .descriptors = 1024,
+                                .address_space = 512 * MEBIBYTE,
+                                .landlock = true },
     [SANDBOX_GATE_CHILD] = { .name = "gate-child", .descriptors = 32, .address_space = 512 * MEBIBYTE },
-    [SANDBOX_WEB] = { .name = "web", CALLS(calls_of_web), CONDITIONS(conditions_of_web), .descriptors = 1024,
+    [SANDBOX_WEB] = { .name = "web",
+                      CALLS(calls_of_web),
+                      CONDITIONS(conditions_of_web),
+                      .descriptors = 1024,
                       .landlock = true }, /* a stack of 8 MiB of address space a thread: no useful bound */
     [SANDBOX_LENS] = { .name = "lens", .descriptors = 32, .address_space = 4096 * MEBIBYTE, .landlock = true },
-    [SANDBOX_VAULT] = { .name = "vault", CALLS(calls_of_vault), CONDITIONS(conditions_of_vault), .descriptors = 4096,
+    [SANDBOX_VAULT] = { .name = "vault",
+                        CALLS(calls_of_vault),
+                        CONDITIONS(conditions_of_vault),
+                        .descriptors = 4096,
                         .landlock = true },
 };
 
@@ -189,16 +250,16 @@ struct landlock_attributes {
     uint64_t scoped;             /* from version 6 */
 };
 
-#define FS_ALL_OF_VERSION_1 (((uint64_t)LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
-#define FS_REFER ((uint64_t)1 << 13)     /* version 2 */
-#define FS_TRUNCATE ((uint64_t)1 << 14)  /* version 3 */
-#define FS_IOCTL_DEV ((uint64_t)1 << 15) /* version 5 */
-#define NET_BIND_AND_CONNECT_TCP ((uint64_t)3)
+#define FS_ALL_OF_VERSION_1              (((uint64_t)LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+#define FS_REFER                         ((uint64_t)1 << 13) /* version 2 */
+#define FS_TRUNCATE                      ((uint64_t)1 << 14) /* version 3 */
+#define FS_IOCTL_DEV                     ((uint64_t)1 << 15) /* version 5 */
+#define NET_BIND_AND_CONNECT_TCP         ((uint64_t)3)
 #define SCOPE_ABSTRACT_SOCKET_AND_SIGNAL ((uint64_t)3)
 
 #define FS_READ ((uint64_t)(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR))
-#define FS_WRITE                                                                                          \
-    (FS_READ | FS_REFER | FS_TRUNCATE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR     \
+#define FS_WRITE                                                                                                       \
+    (FS_READ | FS_REFER | FS_TRUNCATE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR                  \
      | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG)
 
 /* What this version of Landlock can take away; *size: how much of the struct it knows. */

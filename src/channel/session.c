@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 
-/* A PUT_DATA is worth its system calls from here on, and no larger than this, so that the vault encrypts while we fill. */
+/* A PUT_DATA is worth its system calls from here on, and hardly larger: the vault encrypts while we fill. */
 #define PIECE_BYTES ((size_t)128 * 1024)
 
 /* Handed over and not taken: more than a full ring of pieces, so only many tiny ones (many flushes) ever wait. */
@@ -202,8 +202,8 @@ static bool take_back(struct session *s, uint64_t len)
 }
 
 /*
- * Waits for one message. TAKEN is accounted for here and still shown; the rest is for the caller. ERR_TIMEOUT leaves the
- * session sound, any other failure breaks it.
+ * Waits for one message. TAKEN is accounted for here and still shown; the rest is for the caller. ERR_TIMEOUT leaves
+ * the session sound, any other failure breaks it.
  */
 static bool next_message(struct session *s, int timeout_ms, struct message *m, struct error *err)
 {
@@ -397,7 +397,8 @@ uint8_t *session_put_room(struct session *s, size_t least, size_t *room, struct 
             if (!hand_over(s, err))
                 return NULL;
             s->at = 0;
-        } else if (s->sent_count > 0 ? !wait_taken(s, err) : !hand_over(s, err)) { /* small pieces only when none is on its way */
+        } else if (s->sent_count > 0 ? !wait_taken(s, err)
+                                     : !hand_over(s, err)) { /* small pieces only when none is on its way */
             return NULL;
         }
     }
@@ -463,7 +464,8 @@ bool session_put_end(struct session *s, struct span facts, struct span *reply, s
 void session_put_abort(struct session *s)
 {
     if (s->putting)
-        (void)send_request(s, VERB_PUT_ABORT, 0, (struct span){ NULL, 0 }, NULL); /* a broken session shows at its next call */
+        (void)send_request(s, VERB_PUT_ABORT, 0, (struct span){ NULL, 0 },
+                           NULL); /* a broken session shows at its next call */
     s->putting = false;
     s->filled.len = 0;
     s->room = 0;

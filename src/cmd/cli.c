@@ -10,7 +10,8 @@ static void show_all(FILE *out)
     for (size_t i = 0; i < cli_command_count; i++)
         (void)fprintf(out, "  %-8s %s\n", cli_commands[i].name, cli_commands[i].summary);
     (void)fputs("\nfanal COMMAND --help says more; fanal --version which Fanal this is.\n"
-                "Exit code: 0 yes, 1 no, 2 the command line or configuration is wrong.\n", out);
+                "Exit code: 0 yes, 1 no, 2 the command line or configuration is wrong.\n",
+                out);
 }
 
 static void show_one(const struct cli_command *c)

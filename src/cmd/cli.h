@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-#define CLI_YES 0
-#define CLI_NO 1    /* it was understood, and the answer is no */
+#define CLI_YES   0
+#define CLI_NO    1 /* it was understood, and the answer is no */
 #define CLI_USAGE 2 /* it was not understood */
 
 struct cli_command {

@@ -2,8 +2,8 @@
 #include "cmd/cli.h"
 #include "cmd/roles.h"
 
-#define SECRET_HELP                                                             \
-    "  --key-file F   the bytes of F open the vault; without it the passphrase\n" \
+#define SECRET_HELP                                                                                                    \
+    "  --key-file F   the bytes of F open the vault; without it the passphrase\n"                                      \
     "                 is read from the file FANAL_PASSPHRASE_FILE names, or asked for\n"
 
 const struct cli_command cli_commands[] = {

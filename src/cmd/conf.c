@@ -3,7 +3,6 @@
  */
 #include "cmd/conf.h"
 
-#include <arpa/inet.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,14 +10,23 @@
 
 #include "base/file.h"
 
-enum section { SECTION_NONE, SECTION_SITE, SECTION_LISTEN, SECTION_DICOM, SECTION_LIMITS, SECTION_PEER, SECTION_SENDER };
+enum section {
+    SECTION_NONE,
+    SECTION_SITE,
+    SECTION_LISTEN,
+    SECTION_DICOM,
+    SECTION_LIMITS,
+    SECTION_PEER,
+    SECTION_SENDER
+};
 
 static const struct {
     const char *name;
     bool named; /* [peer X]: may come many times, each with its own X */
 } sections[] = {
-    [SECTION_NONE] = { "", false },   [SECTION_SITE] = { "site", false },     [SECTION_LISTEN] = { "listen", false },
-    [SECTION_DICOM] = { "dicom", false }, [SECTION_LIMITS] = { "limits", false }, [SECTION_PEER] = { "peer", true },
+    [SECTION_NONE] = { "", false },         [SECTION_SITE] = { "site", false },
+    [SECTION_LISTEN] = { "listen", false }, [SECTION_DICOM] = { "dicom", false },
+    [SECTION_LIMITS] = { "limits", false }, [SECTION_PEER] = { "peer", true },
     [SECTION_SENDER] = { "sender", true },
 };
 
@@ -85,24 +93,10 @@ static bool set_bool(struct parse *p, struct span value, bool *out)
     return true;
 }
 
-static bool number_parse(struct span text, unsigned least, unsigned most, unsigned *out)
-{
-    unsigned n = 0;
-
-    if (text.len == 0 || text.len > 8) /* eight digits fit any unsigned */
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        n = n * 10 + (unsigned)(text.ptr[i] - '0');
-    }
-    *out = n;
-    return n >= least && n <= most;
-}
-
 static bool set_number(struct parse *p, struct span value, unsigned least, unsigned most, unsigned *out)
 {
-    return number_parse(value, least, most, out) || wrong(p, p->line, "a number from %u to %u belongs here", least, most);
+    return conf_number_parse(value, least, most, out)
+           || wrong(p, p->line, "a number from %u to %u belongs here", least, most);
 }
 
 /* A comma-separated list that is being read. */
@@ -153,35 +147,6 @@ static bool set_user(struct parse *p, struct span value)
     return true;
 }
 
-/* "127.0.0.1:11112", "[::1]:11112"; port 0: the system chooses one. */
-static bool listen_address(struct span text, struct sockaddr_storage *out)
-{
-    char host[INET6_ADDRSTRLEN];
-    struct sockaddr_in v4 = { .sin_family = AF_INET };
-    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
-    size_t colon = text.len;
-    unsigned port;
-
-    while (colon > 0 && text.ptr[colon - 1] != ':')
-        colon--;
-    if (colon == 0 || !number_parse(span_part(text, colon, text.len), 0, UINT16_MAX, &port))
-        return false;
-    text = span_part(text, 0, colon - 1);
-    if (text.len > 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']') {
-        v6.sin6_port = htons((uint16_t)port);
-        if (!span_to_str(span_part(text, 1, text.len - 2), host, sizeof host)
-            || inet_pton(AF_INET6, host, &v6.sin6_addr) != 1)
-            return false;
-        memcpy(out, &v6, sizeof v6);
-        return true;
-    }
-    v4.sin_port = htons((uint16_t)port);
-    if (!span_to_str(text, host, sizeof host) || inet_pton(AF_INET, host, &v4.sin_addr) != 1)
-        return false;
-    memcpy(out, &v4, sizeof v4);
-    return true;
-}
-
 static bool set_listen(struct parse *p, struct span value, struct conf_service *s)
 {
     struct list list = { value, false };
@@ -192,7 +157,7 @@ static bool set_listen(struct parse *p, struct span value, struct conf_service *
     while (next_item(&list, &item)) {
         struct sockaddr_storage address = { 0 };
 
-        if (!listen_address(item, &address))
+        if (!conf_listen_parse(item, &address))
             return wrong(p, p->line, "address:port belongs here, like 127.0.0.1:11112 or [::1]:11112, or off");
         if (s->address_count == CONF_LISTEN_MAX)
             return wrong(p, p->line, "more than %d addresses", CONF_LISTEN_MAX);
@@ -336,14 +301,14 @@ static bool set_sender_unsupported(struct parse *p, struct span value)
     return true;
 }
 
-#define LIMIT_SETTERS(service)                                                                                 \
-    static bool set_##service##_connections(struct parse *p, struct span value)                                \
-    {                                                                                                          \
-        return set_number(p, value, 1, CONF_CONNECTIONS_LIMIT, &p->conf.service.connections);                  \
-    }                                                                                                          \
-    static bool set_##service##_connections_per_address(struct parse *p, struct span value)                    \
-    {                                                                                                          \
-        return set_number(p, value, 1, CONF_CONNECTIONS_LIMIT, &p->conf.service.connections_per_address);      \
+#define LIMIT_SETTERS(service)                                                                                         \
+    static bool set_##service##_connections(struct parse *p, struct span value)                                        \
+    {                                                                                                                  \
+        return set_number(p, value, 1, CONF_CONNECTIONS_LIMIT, &p->conf.service.connections);                          \
+    }                                                                                                                  \
+    static bool set_##service##_connections_per_address(struct parse *p, struct span value)                            \
+    {                                                                                                                  \
+        return set_number(p, value, 1, CONF_CONNECTIONS_LIMIT, &p->conf.service.connections_per_address);              \
     }
 LIMIT_SETTERS(dicom)
 LIMIT_SETTERS(hl7)

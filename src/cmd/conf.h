@@ -1,8 +1,8 @@
 /*
  * DIR/fanal.conf as plain values (fanal.conf(5)).
  *
- * The whole file is checked before anything starts: an unknown section or key, a value out of its range, a section or key
- * given twice is an error with its line. Sections may come in any order.
+ * The whole file is checked before anything starts: an unknown section or key, a value out of its range, a section or
+ * key given twice is an error with its line. Sections may come in any order.
  */
 #ifndef FANAL_CMD_CONF_H
 #define FANAL_CMD_CONF_H
@@ -13,23 +13,23 @@
 #include "base/error.h"
 #include "base/span.h"
 
-#define CONF_BYTES_MAX ((size_t)64 * 1024) /* travels to the vault in one message */
-#define CONF_PEERS_MAX 256
-#define CONF_SENDERS_MAX 256
-#define CONF_NETWORKS_MAX 32 /* addresses of one peer or sender */
-#define CONF_LISTEN_MAX 4    /* addresses of one service: descriptors of one message */
+#define CONF_BYTES_MAX           ((size_t)64 * 1024) /* travels to the vault in one message */
+#define CONF_PEERS_MAX           256
+#define CONF_SENDERS_MAX         256
+#define CONF_NETWORKS_MAX        32 /* addresses of one peer or sender */
+#define CONF_LISTEN_MAX          4  /* addresses of one service: descriptors of one message */
 #define CONF_STORAGE_CLASSES_MAX 64
 
-#define CONF_NAME_SIZE 33   /* X of [peer X], [sender X] */
-#define CONF_AE_SIZE 17     /* PS3.5 Table 6.2-1: 16 bytes */
+#define CONF_NAME_SIZE   33 /* X of [peer X], [sender X] */
+#define CONF_AE_SIZE     17 /* PS3.5 Table 6.2-1: 16 bytes */
 #define CONF_ISSUER_SIZE 129
-#define CONF_UID_SIZE 65    /* PS3.5 §9.1: 64 bytes */
-#define CONF_ZONE_SIZE 65
-#define CONF_USER_SIZE 33
+#define CONF_UID_SIZE    65 /* PS3.5 §9.1: 64 bytes */
+#define CONF_ZONE_SIZE   65
+#define CONF_USER_SIZE   33
 
-#define CONF_CONNECTIONS_DEFAULT 256
+#define CONF_CONNECTIONS_DEFAULT             256
 #define CONF_CONNECTIONS_PER_ADDRESS_DEFAULT 64
-#define CONF_CONNECTIONS_LIMIT 1000 /* nobody may ask for more: each DICOM or HL7 connection is a process */
+#define CONF_CONNECTIONS_LIMIT               1000 /* nobody may ask for more: each DICOM or HL7 connection is a process */
 
 /* A range of addresses; IPv4 as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2). */
 struct conf_network {
@@ -91,6 +91,12 @@ const struct conf_sender *conf_sender_match(const struct conf *c, struct span ad
 
 /* Whether a called AE title names this system. */
 bool conf_is_our_ae(const struct conf *c, struct span called_ae);
+
+/* Decimal digits, at most eight. */
+bool conf_number_parse(struct span text, unsigned least, unsigned most, unsigned *out);
+
+/* "127.0.0.1:11112", "[::1]:11112"; port 0: the system chooses one. */
+bool conf_listen_parse(struct span text, struct sockaddr_storage *out);
 
 /* "1.2.3.4", "::1", "10.0.0.0/8", "2001:db8::/32". False where it is no such thing, or has bits behind its prefix. */
 bool conf_network_parse(struct span text, struct conf_network *out);

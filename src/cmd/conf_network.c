@@ -1,4 +1,4 @@
-/* Addresses and ranges of addresses in fanal.conf. See conf.h. */
+/* Numbers, addresses and ranges of addresses in fanal.conf. See conf.h. */
 #include <arpa/inet.h>
 
 #include "cmd/conf.h"
@@ -10,6 +10,21 @@ static void map_ipv4(const struct in_addr *in, uint8_t out[16])
     memset(out, 0, 10);
     out[10] = out[11] = 0xff;
     memcpy(out + 12, in, 4);
+}
+
+bool conf_number_parse(struct span text, unsigned least, unsigned most, unsigned *out)
+{
+    unsigned n = 0;
+
+    if (text.len == 0 || text.len > 8) /* eight digits fit any unsigned */
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        n = n * 10 + (unsigned)(text.ptr[i] - '0');
+    }
+    *out = n;
+    return n >= least && n <= most;
 }
 
 /* *bits: of the whole address in its own family. */
@@ -27,21 +42,6 @@ static bool address_parse(struct span text, uint8_t out[16], unsigned *bits)
     }
     *bits = 128;
     return inet_pton(AF_INET6, name, out) == 1;
-}
-
-static bool prefix_parse(struct span text, unsigned most, unsigned *out)
-{
-    unsigned n = 0;
-
-    if (text.len == 0 || text.len > 3)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        n = n * 10 + (unsigned)(text.ptr[i] - '0');
-    }
-    *out = n;
-    return n <= most;
 }
 
 static bool same_prefix(const uint8_t a[16], const uint8_t b[16], unsigned bits)
@@ -62,7 +62,7 @@ bool conf_network_parse(struct span text, struct conf_network *out)
     if (!address_parse(span_part(text, 0, slash), n.bytes, &bits))
         return false;
     prefix = bits;
-    if (slash < text.len && !prefix_parse(span_part(text, slash + 1, text.len), bits, &prefix))
+    if (slash < text.len && !conf_number_parse(span_part(text, slash + 1, text.len), 0, bits, &prefix))
         return false;
     n.prefix_bits = prefix + (bits == 32 ? MAPPED_BITS : 0);
     for (unsigned i = 0; i < n.prefix_bits; i++)
@@ -70,6 +70,34 @@ bool conf_network_parse(struct span text, struct conf_network *out)
     if (memcmp(masked, n.bytes, sizeof masked) != 0) /* 10.0.0.1/8: which of the two was meant? */
         return false;
     *out = n;
+    return true;
+}
+
+bool conf_listen_parse(struct span text, struct sockaddr_storage *out)
+{
+    char host[INET6_ADDRSTRLEN];
+    struct sockaddr_in v4 = { .sin_family = AF_INET };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+    size_t colon = text.len;
+    unsigned port;
+
+    while (colon > 0 && text.ptr[colon - 1] != ':')
+        colon--;
+    if (colon == 0 || !conf_number_parse(span_part(text, colon, text.len), 0, UINT16_MAX, &port))
+        return false;
+    text = span_part(text, 0, colon - 1);
+    if (text.len > 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']') {
+        v6.sin6_port = htons((uint16_t)port);
+        if (!span_to_str(span_part(text, 1, text.len - 2), host, sizeof host)
+            || inet_pton(AF_INET6, host, &v6.sin6_addr) != 1)
+            return false;
+        memcpy(out, &v6, sizeof v6);
+        return true;
+    }
+    v4.sin_port = htons((uint16_t)port);
+    if (!span_to_str(text, host, sizeof host) || inet_pton(AF_INET, host, &v4.sin_addr) != 1)
+        return false;
+    memcpy(out, &v4, sizeof v4);
     return true;
 }
 
@@ -93,8 +121,8 @@ bool conf_networks_hold(const struct conf_networks *n, struct span address)
 
 bool conf_address_is_local(const struct sockaddr_storage *address)
 {
-    static const char *const ranges[] = { "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
-                                          "169.254.0.0/16", "::1", "fc00::/7", "fe80::/10" };
+    static const char *const ranges[] = { "127.0.0.0/8",    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+                                          "169.254.0.0/16", "::1",        "fc00::/7",      "fe80::/10" };
     uint8_t bytes[16];
 
     if (address->ss_family == AF_INET)

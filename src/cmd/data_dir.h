@@ -2,10 +2,9 @@
  * DIR: what lies in it, who has it, and whose it is.
  *
  *   DIR/fanal.conf       0600
- *   DIR/vault/           the store and its views (docs/format.md); the unprivileged user's where serve was started as root
- *   DIR/run/lock         held by the one that serves
- *   DIR/run/ports        "dicom 127.0.0.1:11112": what is listened on, a line each
- *   DIR/run/fanal.sock   for commands on this machine (0600: root and the owner)
+ *   DIR/vault/           the store and its views (docs/format.md); the unprivileged user's where serve was started as
+ * root DIR/run/lock         held by the one that serves DIR/run/ports        "dicom 127.0.0.1:11112": what is listened
+ * on, a line each DIR/run/fanal.sock   for commands on this machine (0600: root and the owner)
  */
 #ifndef FANAL_CMD_DATA_DIR_H
 #define FANAL_CMD_DATA_DIR_H

@@ -33,7 +33,8 @@ static bool write_conf(const char *dir, struct error *err)
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_errno(err, "%s", path);
-    return (file_write_all(fd, span_str(conf_default_text()), err) && file_sync(fd, err)) || error_within(err, "%s", path);
+    return (file_write_all(fd, span_str(conf_default_text()), err) && file_sync(fd, err))
+           || error_within(err, "%s", path);
 }
 
 /* The configuration comes last: a DIR that has one is whole. */

@@ -1,8 +1,9 @@
 /*
  * From root to somebody who may do little, before any role is started.
  *
- * Who: `[site] user`; else the owner of DIR; where that is root, "fanal" where there is such a user, else "nobody". What he
- * needs of DIR is given to him first: DIR/vault is his, DIR itself stays root's and lets his group pass, nothing more.
+ * Who: `[site] user`; else the owner of DIR; where that is root, "fanal" where there is such a user, else "nobody".
+ * What he needs of DIR is given to him first: DIR/vault is his, DIR itself stays root's and lets his group pass,
+ * nothing more.
  */
 #ifndef FANAL_CMD_PRIVILEGES_H
 #define FANAL_CMD_PRIVILEGES_H

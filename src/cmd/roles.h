@@ -1,8 +1,8 @@
 /*
  * The functions that fanal.c starts: one per process role and one per command.
  *
- * A role gets the descriptor of its control channel and returns its exit status (channel/role.h: ROLE_EXIT_…). A command
- * gets its own argv (argv[0] is its name) and returns 0, 1 (said no) or 2 (usage). --help never reaches it.
+ * A role gets the descriptor of its control channel and returns its exit status (channel/role.h: ROLE_EXIT_…). A
+ * command gets its own argv (argv[0] is its name) and returns 0, 1 (said no) or 2 (usage). --help never reaches it.
  */
 #ifndef FANAL_CMD_ROLES_H
 #define FANAL_CMD_ROLES_H

@@ -10,7 +10,8 @@
 
 #include "base/file.h"
 
-/* Reads fd to its end, at most SECRET_BYTES_MAX bytes, into memory that never moves (a copy left behind could not be wiped). */
+/* Reads fd to its end, at most SECRET_BYTES_MAX bytes, into memory that never moves (a copy left behind could not be
+ * wiped). */
 static bool read_whole(int fd, struct writer *out, struct error *err)
 {
     uint8_t *room = write_room(out, SECRET_BYTES_MAX);

@@ -38,9 +38,9 @@ struct serve {
     struct conf conf;
     struct writer secret;
     /*
-     * The secret for the vault, at its first start and at each restart: a vault that has crashed must come back with nobody
-     * there to type. It lies in a memfd, sealed, not in this process's heap; the supervisor never maps or reads it again,
-     * is not dumpable, and no other role is given the descriptor.
+     * The secret for the vault, at its first start and at each restart: a vault that has crashed must come back with
+     * nobody there to type. It lies in a memfd, sealed, not in this process's heap; the supervisor never maps or reads
+     * it again, is not dumpable, and no other role is given the descriptor.
      */
     int secret_fd;
     int local_fd;
@@ -183,18 +183,28 @@ static void add_gate(struct serve *s, size_t service, enum process_kind kind, co
     (*count)++;
 }
 
-/* The house (docs/architecture.md): the vault, its gates, two lenses for the pages and one for the vault's comparisons. */
+/* The house (docs/architecture.md): vault, gates, two lenses for the pages, one for the vault's comparisons. */
 static bool run(struct serve *s, struct error *err)
 {
     struct role_plan roles[SUPERVISOR_ROLES_MAX] = {
-        { .name = "vault", .kind = PROCESS_VAULT, .is_vault = true, .settings = writer_span(&s->vault_settings),
-          .fds = { s->secret_fd }, .fd_count = 1 },
+        { .name = "vault",
+          .kind = PROCESS_VAULT,
+          .is_vault = true,
+          .settings = writer_span(&s->vault_settings),
+          .fds = { s->secret_fd },
+          .fd_count = 1 },
     };
     struct link_plan links[SUPERVISOR_ROLES_MAX];
     size_t count = 1, link_count = 0, web;
-    struct supervisor_plan plan = { .roles = roles, .links = links, .exe_fd = s->exe_fd, .local_fd = s->local_fd,
-                                    .local_uid = s->dir.owner, .log = &s->log, .clock = &clock_system,
-                                    .ready = say_ready, .context = s };
+    struct supervisor_plan plan = { .roles = roles,
+                                    .links = links,
+                                    .exe_fd = s->exe_fd,
+                                    .local_fd = s->local_fd,
+                                    .local_uid = s->dir.owner,
+                                    .log = &s->log,
+                                    .clock = &clock_system,
+                                    .ready = say_ready,
+                                    .context = s };
 
     add_gate(s, DICOM, PROCESS_DICOM_LISTENER, "dicom", roles, &count, links, &link_count);
     add_gate(s, HL7, PROCESS_HL7_LISTENER, "hl7", roles, &count, links, &link_count);
@@ -235,8 +245,13 @@ int cmd_serve(int argc, char **argv)
 {
     static const struct option options[] = { { "key-file", required_argument, NULL, 'k' }, { NULL, 0, NULL, 0 } };
     struct serve s = {
-        .dir = { -1, -1, -1, 0, 0 }, .conf_text = writer_new(CONF_BYTES_MAX), .secret = writer_new(SECRET_BYTES_MAX),
-        .secret_fd = -1, .local_fd = -1, .exe_fd = -1, .ports = writer_new(4096),
+        .dir = { -1, -1, -1, 0, 0 },
+        .conf_text = writer_new(CONF_BYTES_MAX),
+        .secret = writer_new(SECRET_BYTES_MAX),
+        .secret_fd = -1,
+        .local_fd = -1,
+        .exe_fd = -1,
+        .ports = writer_new(4096),
         .vault_settings = writer_new(CHANNEL_MESSAGE_MAX),
         .log = { .fd = STDERR_FILENO, .least = LOG_INFO, .clock = &clock_system, .process = "supervisor" },
     };

@@ -16,9 +16,9 @@
 #include "base/file.h"
 #include "channel/role.h"
 
-#define RELAY_PACKET_MAX ((size_t)16 * 1024) /* a longer single write, as of a sanitizer's report, is cut */
-#define RELAY_PACKETS_PER_TURN 64 /* one that writes without end does not keep us from the others */
-#define EXIT_NOT_STARTED 127
+#define RELAY_PACKET_MAX       ((size_t)16 * 1024) /* a longer single write, as of a sanitizer's report, is cut */
+#define RELAY_PACKETS_PER_TURN 64                  /* one that writes without end does not keep us from the others */
+#define EXIT_NOT_STARTED       127
 
 /* What a build for tests is told by its environment; a release build reads none of them. */
 static const char *const passed_on[] = { "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS" };
@@ -30,7 +30,8 @@ bool relays_open(struct relay *relays, struct error *err)
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
             return error_errno(err, "socketpair");
-        relays[i] = (struct relay){ .near = fds[0], .far = fds[1], .out = i == RELAY_OUT ? STDOUT_FILENO : STDERR_FILENO };
+        relays[i] =
+            (struct relay){ .near = fds[0], .far = fds[1], .out = i == RELAY_OUT ? STDOUT_FILENO : STDERR_FILENO };
     }
     if (fcntl(relays[RELAY_OWN].far, F_SETFL, O_NONBLOCK) != 0)
         return error_errno(err, "our own log");

@@ -19,8 +19,8 @@
  */
 struct relay {
     int near;
-    int far; /* the roles' standard output or error; of RELAY_OWN: our own log, which never blocks */
-    int out; /* ours; borrowed */
+    int far;       /* the roles' standard output or error; of RELAY_OWN: our own log, which never blocks */
+    int out;       /* ours; borrowed */
     uint64_t lost; /* packets dropped since the last line that said so */
 };
 

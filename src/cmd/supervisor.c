@@ -316,11 +316,13 @@ static void local_accept(struct supervisor *s)
 
     if (fd < 0 || vault == NULL)
         return; /* it went away before we looked */
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || (peer.uid != 0 && peer.uid != s->plan->local_uid)) {
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0
+        || (peer.uid != 0 && peer.uid != s->plan->local_uid)) {
         log_warn(&s->log, "local.refused", f_uint("uid", peer.uid));
         return;
     }
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 2 * CHANNEL_MESSAGE_MAX }, sizeof(int)); /* else long answers are refused */
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 2 * CHANNEL_MESSAGE_MAX },
+                     sizeof(int));                                     /* else long answers are refused */
     if (!join_takes(vault, PROCESS_LOCAL, s->local_count++, fd, &err)) /* too many at once: they may try again */
         log_warn(&s->log, "local.refused", f_uint("uid", peer.uid), f_err(&err));
 }

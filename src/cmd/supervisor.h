@@ -1,9 +1,9 @@
 /*
  * The process that starts the others, wires them, restarts what dies and stops them in order.
  *
- * Knows neither keys nor formats: what each role is told, and who talks to whom, is a plan made by serve.c. It waits for
- * nobody: a role that does not take its messages is killed and started again. Restarts are bounded: a role that lived
- * SUPERVISOR_HEALTHY_MS comes back at once, one that dies younger waits longer each time.
+ * Knows neither keys nor formats: what each role is told, and who talks to whom, is a plan made by serve.c. It waits
+ * for nobody: a role that does not take its messages is killed and started again. Restarts are bounded: a role that
+ * lived SUPERVISOR_HEALTHY_MS comes back at once, one that dies younger waits longer each time.
  */
 #ifndef FANAL_CMD_SUPERVISOR_H
 #define FANAL_CMD_SUPERVISOR_H
@@ -16,20 +16,20 @@
 
 #define SUPERVISOR_ROLES_MAX 16
 
-#define SUPERVISOR_HEALTHY_MS 2000       /* lived that long: its next start is at once */
-#define SUPERVISOR_DELAY_FIRST_MS 50     /* died younger: waits so long, twice as long after the next … */
-#define SUPERVISOR_DELAY_MAX_MS 30000    /* … up to this, for ever: the others go on without it */
-#define SUPERVISOR_ENDING_MS 1000        /* closed its control channel: killed unless it has ended by then */
-#define SUPERVISOR_GATES_STOP_MS 3500    /* from SIGTERM until gates and lenses are killed */
-#define SUPERVISOR_STOP_MS 4800          /* from SIGTERM until everything is killed: "within 5 s" */
-#define SUPERVISOR_CRASHES_MAX 64        /* deaths not reported yet, while the vault is down; the oldest stay */
+#define SUPERVISOR_HEALTHY_MS     2000  /* lived that long: its next start is at once */
+#define SUPERVISOR_DELAY_FIRST_MS 50    /* died younger: waits so long, twice as long after the next … */
+#define SUPERVISOR_DELAY_MAX_MS   30000 /* … up to this, for ever: the others go on without it */
+#define SUPERVISOR_ENDING_MS      1000  /* closed its control channel: killed unless it has ended by then */
+#define SUPERVISOR_GATES_STOP_MS  3500  /* from SIGTERM until gates and lenses are killed */
+#define SUPERVISOR_STOP_MS        4800  /* from SIGTERM until everything is killed: "within 5 s" */
+#define SUPERVISOR_CRASHES_MAX    64    /* deaths not reported yet, while the vault is down; the oldest stay */
 
 struct role_plan {
-    const char *name;       /* of `fanal --role NAME` */
+    const char *name; /* of `fanal --role NAME` */
     enum process_kind kind;
-    unsigned number;        /* of those of its kind, from 0 */
-    bool is_vault;          /* hears of crashes, stopped last; one of them */
-    struct span settings;   /* fields of START; borrowed */
+    unsigned number;          /* of those of its kind, from 0 */
+    bool is_vault;            /* hears of crashes, stopped last; one of them */
+    struct span settings;     /* fields of START; borrowed */
     int fds[CHANNEL_FDS_MAX]; /* of START; borrowed: passed again at each start */
     size_t fd_count;
 };
@@ -54,8 +54,8 @@ struct supervisor_plan {
 };
 
 /*
- * Runs until SIGTERM, SIGINT or SIGHUP, which it blocks, then stops everything. False where it could not start, where the
- * vault refused to serve (ERR_SEALED: it has logged why), or where the vault did not finish in time.
+ * Runs until SIGTERM, SIGINT or SIGHUP, which it blocks, then stops everything. False where it could not start, where
+ * the vault refused to serve (ERR_SEALED: it has logged why), or where the vault did not finish in time.
  */
 bool supervisor_run(const struct supervisor_plan *plan, struct error *err);
 

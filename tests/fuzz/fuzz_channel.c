@@ -1,4 +1,5 @@
-/* One packet of a channel, with as many descriptors as its first byte says: taken whole, or refused with nothing left open. */
+/* One packet of a channel, the first byte says with how many descriptors: taken whole, or refused and nothing left
+ * open. */
 #include <assert.h>
 #include <sys/socket.h>
 #include <sys/uio.h>

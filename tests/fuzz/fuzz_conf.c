@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     for (size_t i = 0; i < c.peer_count; i++) {
         const struct conf_peer *p = &c.peers[i];
 
-        assert(p->ae[0] != '\0' && p->issuer[0] != '\0' && p->address.count > 0 && p->address.count <= CONF_NETWORKS_MAX);
+        assert(p->ae[0] != '\0' && p->issuer[0] != '\0' && p->address.count > 0
+               && p->address.count <= CONF_NETWORKS_MAX);
     }
     for (size_t i = 0; i < c.sender_count; i++)
         assert(c.senders[i].issuer[0] != '\0' && c.senders[i].address.count > 0);

@@ -97,7 +97,8 @@ TEST(broken_packets_are_refused)
         { "length past the end", HEX("08 00 00 00 01 00 00 00  01 00 ff ff ff ff 00") },
     };
 
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct channel a, b;
         struct error err = { 0 };
         struct message m;
@@ -105,7 +106,7 @@ TEST(broken_packets_are_refused)
         CHECK(channel_pair(&a, &b, &err));
         CHECK(send(a.fd, row->packet.ptr, row->packet.len, 0) == (ssize_t)row->packet.len);
         CHECK_ROW(row->name, !channel_receive(&b, buffer, sizeof buffer, &m, 0, &err));
-CHECK_ROW(row->name, err.code == ERR_MALFORMED);
+        CHECK_ROW(row->name, err.code == ERR_MALFORMED);
         channel_close(&a);
         channel_close(&b);
     }
@@ -123,8 +124,9 @@ TEST(packets_past_the_limits_leave_nothing_behind)
         struct cmsghdr align;
         uint8_t bytes[CMSG_SPACE(6 * sizeof(int))];
     } control = { .bytes = { 0 } };
-    struct msghdr h = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                        .msg_controllen = sizeof control.bytes };
+    struct msghdr h = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes
+    };
     size_t before;
 
     CHECK(channel_pair(&a, &b, &err));

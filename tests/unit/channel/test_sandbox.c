@@ -103,7 +103,8 @@ static bool act_ordinary(void)
 
     log_info(&log, "test.line");
     free(memory);
-    return memory != NULL && clock_wall_us(c) > 0 && fstat(1, &st) == 0 && fcntl(1, F_GETFL) >= 0 && poll(NULL, 0, 0) == 0;
+    return memory != NULL && clock_wall_us(c) > 0 && fstat(1, &st) == 0 && fcntl(1, F_GETFL) >= 0
+           && poll(NULL, 0, 0) == 0;
 }
 
 static bool act_tighten(void)
@@ -213,8 +214,8 @@ TEST(each_profile_allows_and_kills)
 
     if (!sandbox_is_complete())
         skip();
-    EACH (row, rows)
-        CHECK_ROW(row->name, outcome_of(row->profile, NULL, row->what) == row->want);
+    EACH(row, rows)
+    CHECK_ROW(row->name, outcome_of(row->profile, NULL, row->what) == row->want);
 }
 
 TEST(vault_keeps_its_directory_and_nothing_else)

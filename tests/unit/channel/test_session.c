@@ -76,7 +76,8 @@ static void answer(struct vault *v, const struct message *m)
         say(v, VERB_REPLY, m->id + 1, FIELD_RESULT, 0);
     else if (m->verb == VERB_GET) {
         memcpy(v->shared.ptr, "stored", 6);
-        say(v, VERB_REPLY, m->id, FIELD_LENGTH, v->script == LONG_GET ? fields_uint(m->fields, FIELD_LENGTH, 0) + 1 : 6);
+        say(v, VERB_REPLY, m->id, FIELD_LENGTH,
+            v->script == LONG_GET ? fields_uint(m->fields, FIELD_LENGTH, 0) + 1 : 6);
     } else {
         for (uint64_t i = 0; m->verb == VERB_FIND && i < 3; i++)
             say(v, VERB_ROW, m->id, FIELD_POSITION, i);
@@ -209,7 +210,8 @@ TEST(objects_of_any_size_arrive_whole)
     struct pair p = start(ANSWER);
     uint32_t seed = 20261123;
 
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct error err;
         struct span reply;
 
@@ -349,7 +351,8 @@ TEST(a_vault_that_breaks_the_protocol_ends_the_session)
         { "gone", HANG_UP, ERR_CLOSED },
     };
 
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct pair p = start(row->script);
         struct error err = { 0 };
         struct span out;
@@ -435,8 +438,8 @@ TEST(parts_lie_inside_the_buffer)
     struct span part;
 
     CHECK(shared_buffer_new(&b, &err));
-    EACH (row, rows)
-        CHECK_ROW(row->name, shared_buffer_part(&b, row->offset, row->len, &part) == row->want);
+    EACH(row, rows)
+    CHECK_ROW(row->name, shared_buffer_part(&b, row->offset, row->len, &part) == row->want);
     CHECK(ftruncate(b.fd, 0) != 0); /* sealed */
     shared_buffer_done(&b);
 }

@@ -8,17 +8,17 @@
 
 #include "../test.h"
 
-#define FULL                                            \
-    "[site]\ntimezone = Europe/Paris\nuser = fanal\n"   \
-    "[listen]\ndicom = 127.0.0.1:11112, [::1]:11112\n"  \
-    "hl7 = 10.0.0.1:0\nhttps = off\n"                   \
-    "[dicom]\nae = FANAL ER\n"                          \
-    "storage_classes = 1.2.3, 1.2.4\n"                  \
-    "  1.2.5\n"                                         \
-    "[peer CT1]\nae = CT1\naddress = 127.0.0.1, 10.1.0.0/16, 2001:db8::/32\n" \
-    "may = query, retrieve\nissuer = HOSPITAL\n"        \
-    "[peer MR]\nae=MR\naddress=10.2.0.0/16 ; the ward\nissuer = HOSPITAL\n"   \
-    "[sender LIS] # results\naddress = 10.3.0.1\nissuer = LAB\nunsupported = keep\n" \
+#define FULL                                                                                                           \
+    "[site]\ntimezone = Europe/Paris\nuser = fanal\n"                                                                  \
+    "[listen]\ndicom = 127.0.0.1:11112, [::1]:11112\n"                                                                 \
+    "hl7 = 10.0.0.1:0\nhttps = off\n"                                                                                  \
+    "[dicom]\nae = FANAL ER\n"                                                                                         \
+    "storage_classes = 1.2.3, 1.2.4\n"                                                                                 \
+    "  1.2.5\n"                                                                                                        \
+    "[peer CT1]\nae = CT1\naddress = 127.0.0.1, 10.1.0.0/16, 2001:db8::/32\n"                                          \
+    "may = query, retrieve\nissuer = HOSPITAL\n"                                                                       \
+    "[peer MR]\nae=MR\naddress=10.2.0.0/16 ; the ward\nissuer = HOSPITAL\n"                                            \
+    "[sender LIS] # results\naddress = 10.3.0.1\nissuer = LAB\nunsupported = keep\n"                                   \
     "[limits]\ndicom_connections = 16\nhttps_connections_per_address = 2\n"
 
 TEST(every_key_is_read)
@@ -63,8 +63,8 @@ TEST(the_default_is_valid_and_lets_nobody_in)
     conf_done(&c);
 }
 
-#define PEER "[peer A]\nae = A\naddress = 10.0.0.1\nissuer = X\n"
-#define SENDER "[sender A]\naddress = 10.0.0.1\nissuer = X\n"
+#define PEER    "[peer A]\nae = A\naddress = 10.0.0.1\nissuer = X\n"
+#define SENDER  "[sender A]\naddress = 10.0.0.1\nissuer = X\n"
 #define LONG_50 "01234567890123456789012345678901234567890123456789"
 
 TEST(what_is_wrong_is_named_with_its_line)
@@ -90,7 +90,8 @@ TEST(what_is_wrong_is_named_with_its_line)
         { "peer without name", "[peer]\n", "line 1: [peer] wants a name" },
         { "peer with a bad name", "[peer a=b]\n", "line 1: [peer] wants a name" },
         { "peer name too long", "[peer 012345678901234567890123456789012]\n", "line 1: [peer] wants a name" },
-        { "peer without ae", "\n[peer A]\naddress = 10.0.0.1\nissuer = X\n[site]\n", "line 2: section [peer …] lacks ae" },
+        { "peer without ae", "\n[peer A]\naddress = 10.0.0.1\nissuer = X\n[site]\n",
+          "line 2: section [peer …] lacks ae" },
         { "last peer without address", "[peer A]\nae = A\nissuer = X\n", "line 1: section [peer …] lacks address" },
         { "sender without issuer", "[sender A]\naddress = 10.0.0.1\n", "line 1: section [sender …] lacks issuer" },
         { "ae of 17 characters", "[dicom]\nae = 01234567890123456\n", "line 2: ae: an AE title" },
@@ -104,7 +105,8 @@ TEST(what_is_wrong_is_named_with_its_line)
         { "port with a sign", "[listen]\ndicom = 127.0.0.1:+80\n", "line 2: dicom: address:port" },
         { "name for an address", "[listen]\nhl7 = localhost:80\n", "line 2: hl7: address:port" },
         { "IPv6 without brackets", "[listen]\nhl7 = ::1:80\n", "line 2: hl7: address:port" },
-        { "five addresses", "[listen]\nhl7 = 127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,127.0.0.1:4,127.0.0.1:5\n", "line 2: hl7: more" },
+        { "five addresses", "[listen]\nhl7 = 127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,127.0.0.1:4,127.0.0.1:5\n",
+          "line 2: hl7: more" },
         { "public address", "[listen]\nhttps = 8.8.8.8:443\n", "line 2: [listen] has an address" },
         { "every address", "[listen]\nhttps = 0.0.0.0:443\n", "line 2: [listen] has an address" },
         { "public neither yes nor no", "[listen]\npublic = true\n", "line 2: public: yes or no" },
@@ -118,11 +120,14 @@ TEST(what_is_wrong_is_named_with_its_line)
         { "too many connections", "[limits]\nhl7_connections = 1001\n", "line 2: hl7_connections: a number" },
         { "no UID", "[dicom]\nstorage_classes = CT\n", "line 2: storage_classes: SOP" },
         { "line too long", "[site]\n#" LONG_50 LONG_50 LONG_50 LONG_50 "\n", "line 2: line is longer" },
-        { "same peer under two names", PEER "[peer B]\nae = A\naddress = 10.0.0.0/8\nissuer = X\n", "line 8: [peer A] and [peer B]" },
-        { "same sender under two names", SENDER "[sender B]\naddress = 10.0.0.0/8\nissuer = X\n", "line 6: [sender A] and [sender B]" },
+        { "same peer under two names", PEER "[peer B]\nae = A\naddress = 10.0.0.0/8\nissuer = X\n",
+          "line 8: [peer A] and [peer B]" },
+        { "same sender under two names", SENDER "[sender B]\naddress = 10.0.0.0/8\nissuer = X\n",
+          "line 6: [sender A] and [sender B]" },
     };
 
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct conf c;
         struct error err = { 0 };
 
@@ -191,7 +196,8 @@ TEST(peers_match_by_title_and_address)
     struct error err;
 
     CHECK(conf_parse(SPAN_LIT(FULL), &c, &err));
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         const struct conf_peer *p = conf_peer_match(&c, span_str(row->ae), span_str(row->address));
 
         CHECK_ROW(row->address, strcmp(p == NULL ? "" : p->name, row->want) == 0);

@@ -151,7 +151,8 @@ TEST(an_unprivileged_user_must_be_one)
     if (geteuid() != 0)
         skip();
     CHECK(data_dir_open(dir, &d, &err));
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct conf conf = { .user = "" };
 
         CHECK(span_to_str(span_str(row->user), conf.user, sizeof conf.user));
@@ -192,8 +193,11 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(one_serve_at_a_time), T(ports_are_of_this_serve), T(local_socket_is_the_owners),
-        T(configuration_is_read_up_to_its_limit), T(root_gives_the_vault_away_and_keeps_the_rest),
+        T(one_serve_at_a_time),
+        T(ports_are_of_this_serve),
+        T(local_socket_is_the_owners),
+        T(configuration_is_read_up_to_its_limit),
+        T(root_gives_the_vault_away_and_keeps_the_rest),
         T(an_unprivileged_user_must_be_one),
     };
 

@@ -33,7 +33,8 @@ TEST(a_key_file_is_taken_as_it_is_and_a_passphrase_without_its_newline)
         { "spaces are its own", " open sesame \n", " open sesame " },
     };
 
-    EACH (row, rows) {
+    EACH(row, rows)
+    {
         struct writer w = writer_new(SECRET_BYTES_MAX);
         struct error err = { 0 };
 
@@ -107,7 +108,8 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { T(a_key_file_is_taken_as_it_is_and_a_passphrase_without_its_newline),
-                                        T(what_is_no_secret_is_refused), T(a_sealed_secret_can_be_read_and_not_changed) };
+                                        T(what_is_no_secret_is_refused),
+                                        T(a_sealed_secret_can_be_read_and_not_changed) };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, make_file, remove_file);

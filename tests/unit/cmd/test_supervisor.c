@@ -194,8 +194,12 @@ static void supervisor_main(const struct supervisor_plan *plan, int err_fd)
 
 static void start(const struct role_plan *roles, size_t role_count, const struct link_plan *links, size_t link_count)
 {
-    struct supervisor_plan plan = { .roles = roles, .role_count = role_count, .links = links, .link_count = link_count,
-                                    .local_fd = local_listener, .local_uid = getuid() };
+    struct supervisor_plan plan = { .roles = roles,
+                                    .role_count = role_count,
+                                    .links = links,
+                                    .link_count = link_count,
+                                    .local_fd = local_listener,
+                                    .local_uid = getuid() };
     int pipes[2];
 
     assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
@@ -207,7 +211,8 @@ static void start(const struct role_plan *roles, size_t role_count, const struct
     running.out = pipes[0];
 }
 
-/* Reads until `text` has come `times` times in all. Returns where its last one begins; NULL after PATIENCE_MS or at the end. */
+/* Reads until `text` has come `times` times in all. Returns where its last one begins; NULL after PATIENCE_MS or at the
+ * end. */
 static const char *wait_text(const char *text, size_t times)
 {
     for (;;) {
@@ -263,8 +268,14 @@ static int stop(void)
     return ended();
 }
 
-#define VAULT { .name = "vault", .kind = PROCESS_VAULT, .is_vault = true }
-#define GATE { .name = "gate", .kind = PROCESS_DICOM_LISTENER }
+#define VAULT                                                                                                          \
+    {                                                                                                                  \
+        .name = "vault", .kind = PROCESS_VAULT, .is_vault = true                                                       \
+    }
+#define GATE                                                                                                           \
+    {                                                                                                                  \
+        .name = "gate", .kind = PROCESS_DICOM_LISTENER                                                                 \
+    }
 
 static const struct link_plan vault_gate[] = { { 0, 1 } };
 
@@ -312,7 +323,8 @@ TEST(a_dead_vault_comes_back_and_gates_go_on_with_it)
     start(roles, 2, vault_gate, 1);
     for (size_t i = 1; i <= 3; i++) {
         CHECK(saw("test.answered", i) && saw("role.ready process=supervisor name=vault", i));
-        CHECK(i == 1 || saw("test.crash process=vault name=vault status=\"signal 9\"", i - 1)); /* else it dies with it */
+        CHECK(i == 1
+              || saw("test.crash process=vault name=vault status=\"signal 9\"", i - 1)); /* else it dies with it */
         CHECK(kill(pid_of("role.started process=supervisor name=vault", i), SIGKILL) == 0);
     }
     CHECK(saw("test.answered", 4));
@@ -413,7 +425,8 @@ TEST(local_commands_reach_the_vault)
     struct error err;
 
     local_listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    CHECK(bind(local_listener, (struct sockaddr *)&name, sizeof name.sun_family) == 0 && listen(local_listener, 4) == 0);
+    CHECK(bind(local_listener, (struct sockaddr *)&name, sizeof name.sun_family) == 0
+          && listen(local_listener, 4) == 0);
     CHECK(getsockname(local_listener, (struct sockaddr *)&name, &len) == 0);
     start(roles, 1, NULL, 0);
     (void)close(local_listener);
@@ -429,11 +442,16 @@ TEST(local_commands_reach_the_vault)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        T(roles_start_talk_and_stop_in_order), T(a_dead_gate_comes_back_and_the_vault_hears_of_it),
-        T(a_dead_vault_comes_back_and_gates_go_on_with_it), T(a_role_that_cannot_start_backs_off),
-        T(a_vault_that_refuses_ends_it_all), T(what_does_not_stop_is_killed), T(a_role_that_says_too_much_is_killed),
+        T(roles_start_talk_and_stop_in_order),
+        T(a_dead_gate_comes_back_and_the_vault_hears_of_it),
+        T(a_dead_vault_comes_back_and_gates_go_on_with_it),
+        T(a_role_that_cannot_start_backs_off),
+        T(a_vault_that_refuses_ends_it_all),
+        T(what_does_not_stop_is_killed),
+        T(a_role_that_says_too_much_is_killed),
         T(nothing_outlives_the_supervisor),
-        T(a_log_that_stands_still_stops_nobody), T(local_commands_reach_the_vault),
+        T(a_log_that_stands_still_stops_nobody),
+        T(local_commands_reach_the_vault),
     };
 
     if (argc == 3 && strcmp(argv[1], "--role") == 0)
