@@ -353,6 +353,12 @@ class Tap:
         sys.exit(1 if self.failed or not self.count else 0)
 
 
+def faults(server):
+    """Lines of the log that a sanitizer, an assertion or a dying process wrote."""
+    words = ("AddressSanitizer", "LeakSanitizer", "runtime error", "Assertion", "role.died", "connection.crashed")
+    return [line for line in server.log_text().splitlines() if any(w in line for w in words)]
+
+
 def need(tap, *programs):
     """True where all programs are there; else a skip that names the missing one."""
     for p in programs:

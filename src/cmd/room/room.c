@@ -2,6 +2,7 @@
 #include "cmd/room/room.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 
 #define EVENTS_PER_TURN 64
 #define QUICK_THREADS 2
+/* How long the first start waits for the commit of its TLS key: a slow disk's syncs, many times over. */
+#define CERTIFICATE_WAIT_MS 20000
 
 /* What else the loop watches, beside sessions. */
 struct bell {
@@ -227,11 +230,27 @@ static void hash_of_nothing(char *out, size_t cap)
     (void)snprintf(out, cap, "$argon2id$v=19$m=65536,t=3,p=1$%s$%s", salt, hash);
 }
 
+/* The web gate asks for its key as soon as we are ready: it must be committed, since a rule holds only then. */
+static bool certificate_make(struct room *room, struct error *err)
+{
+    struct pollfd committed = { .fd = store_event_fd(room->store), .events = POLLIN };
+    struct span key, certificate;
+
+    if (!certificate_add(room, err))
+        return false;
+    while (!vault_tls(room->vault, &key, &certificate)) {
+        if (poll(&committed, 1, CERTIFICATE_WAIT_MS) == 0)
+            return error_set(err, ERR_TIMEOUT, "the TLS key was not committed in %d ms", CERTIFICATE_WAIT_MS);
+        put_completed(room);
+    }
+    return true;
+}
+
 bool room_prepare(struct room *room, struct error *err)
 {
     struct span key, certificate;
 
-    if (!vault_tls(room->vault, &key, &certificate) && !certificate_add(room, err))
+    if (!vault_tls(room->vault, &key, &certificate) && !certificate_make(room, err))
         return false;
     hash_of_nothing(room->no_password, sizeof room->no_password);
     if (vault_account_count(room->vault) == 0)

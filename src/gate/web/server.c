@@ -334,6 +334,14 @@ static void on_connection(void *context, struct MHD_Connection *c, void **state,
     }
 }
 
+/* A path or query that holds an escaped NUL stays as it came: a C string would end there, and name something else. */
+static size_t on_unescape(void *context, struct MHD_Connection *c, char *text)
+{
+    (void)context;
+    (void)c;
+    return strstr(text, "%00") != NULL ? strlen(text) : MHD_http_unescape(text);
+}
+
 struct http_server *http_server_start(int listen_fd, const struct http_settings *settings,
                                       const struct http_handler *handler, void *context, struct error *err)
 {
@@ -354,7 +362,8 @@ struct http_server *http_server_start(int listen_fd, const struct http_settings 
         settings->connections_per_address_max, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_HEADER_BYTES_MAX, MHD_OPTION_THREAD_STACK_SIZE, HTTP_STACK_BYTES,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_END);
     if (s->daemon == NULL) {
         (void)close(listen_fd);
         free(s);
