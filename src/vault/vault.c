@@ -204,8 +204,7 @@ static void add_pending(void *context, uint64_t position, bool committed)
     for (size_t i = 0; i < s->version_count; i++)
         if (s->versions[i] == position)
             return; /* folded meanwhile */
-    if (s->version_count == 0)
-        s->pending = !committed;
+    s->pending |= !committed;
     if (s->version_count < COUNT_OF(s->versions))
         s->versions[s->version_count++] = position;
 }

@@ -40,7 +40,7 @@ size_t vault_completed(struct vault *v, struct completion *out, size_t max);
 
 /*
  * What is stored or on its way under a SOP Instance UID. *first: position of the served version.
- * pending: the first one is appended and not committed yet (a resend waits for it).
+ * pending: one of them is appended and not committed yet (a resend waits for it: it may be the same).
  */
 struct same_uid {
     bool found;

@@ -36,7 +36,8 @@ static void settled(struct settling *c)
 }
 
 /* Same length and same bytes: read back through every check the store has. */
-static bool bytes_equal(struct store *store, uint64_t position, struct body *body, uint8_t *a, uint8_t *b, struct error *err)
+static bool bytes_equal(struct store *store, uint64_t position, struct body *body, uint8_t *a, uint8_t *b,
+                        struct error *err)
 {
     uint64_t left = body_length(body), at = 0;
     struct writer facts = writer_new(CHANNEL_MESSAGE_MAX * 8);
@@ -47,7 +48,8 @@ static bool bytes_equal(struct store *store, uint64_t position, struct body *bod
     while (same && left > 0) {
         size_t n = left < COMPARE_PIECE ? (size_t)left : COMPARE_PIECE;
 
-        same = store_read_body(store, position, at, a, n, err) && body_peek(body, at, b, n, err) && memcmp(a, b, n) == 0;
+        same =
+            store_read_body(store, position, at, a, n, err) && body_peek(body, at, b, n, err) && memcmp(a, b, n) == 0;
         at += n;
         left -= n;
     }
@@ -61,7 +63,7 @@ static void compare(struct job *job, struct vault_reader *reader)
     struct error err = { 0 };
 
     (void)reader;
-    c->verdict = VERDICT_CONFLICT;
+    c->verdict = VERDICT_CONFLICT; /* until something better is known */
     for (size_t i = 0; a != NULL && b != NULL && i < c->same.version_count; i++)
         if (bytes_equal(c->room->store, c->same.versions[i], c->body, a, b, &err)) {
             c->verdict = VERDICT_SAME;
@@ -99,13 +101,19 @@ static void compared(struct job *job, void *context)
     struct same_uid now;
     struct error err = { 0 };
 
+    if (c->verdict == VERDICT_NONE) { /* the queue ended first: nothing was compared, nothing may be promised */
+        (void)error_set(&err, ERR_CLOSED, "the vault stops");
+        put_answer_fault(room, c->session, c->id, &err);
+        settled(c);
+        return;
+    }
     if (c->verdict == VERDICT_SAME) {
         answer_same(c);
         settled(c);
         return;
     }
     if (vault_same_uid(room->vault, fields_text(writer_span(&c->facts), FIELD_SOP_UID), &now, &err)
-        && now.version_count != c->same.version_count && ++c->rounds < SETTLE_ROUNDS_MAX) {
+        && (now.pending || now.version_count != c->same.version_count) && ++c->rounds < SETTLE_ROUNDS_MAX) {
         consider(c); /* another version came meanwhile: it may be this one */
         return;
     }
@@ -131,7 +139,8 @@ static void consider(struct settling *c)
     } else {
         c->job.run = compare;
         c->job.done = compared;
-        if (!jobs_add(room->slow, &c->job)) {
+        c->verdict = VERDICT_NONE;
+        if (!jobs_add(room->comparing, &c->job)) {
             (void)error_set(&err, ERR_BUSY, "too many objects are being compared");
             put_answer_fault(room, c->session, c->id, &err);
             settled(c);
@@ -166,5 +175,15 @@ void put_settle_waiting(struct room *room)
     while ((c = LIST_FIRST(&again)) != NULL) {
         LIST_REMOVE(c, waiting);
         consider(c);
+    }
+}
+
+void put_settle_stop(struct room *room)
+{
+    struct settling *c;
+
+    while ((c = LIST_FIRST(&room->settling)) != NULL) {
+        LIST_REMOVE(c, waiting);
+        settled(c);
     }
 }

@@ -24,5 +24,7 @@ void put_answer_fault(struct room *room, struct session *s, uint32_t id, const s
 void put_settle(struct room *room, struct session *s, uint32_t id, struct writer *facts);
 /* Looks again at resends that waited for the first one's commit. */
 void put_settle_waiting(struct room *room);
+/* Forgets them: the room closes. Nobody is answered, so nobody was promised anything. */
+void put_settle_stop(struct room *room);
 
 #endif

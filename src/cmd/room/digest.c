@@ -13,8 +13,10 @@
 #define DIGEST_BYTES 32
 
 struct lens_slot {
-    pthread_mutex_t lock;
-    struct channel channel; /* fd -1: no lens */
+    pthread_mutex_t lock;   /* of `offered` alone, so that who offers never waits for a digest */
+    int offered;            /* a lens not taken up yet; -1: none */
+    struct channel channel; /* the comparing thread's; fd -1: no lens */
+    bool broken;            /* it may be in the middle of a word */
     uint8_t message[CHANNEL_MESSAGE_MAX];
 };
 
@@ -39,7 +41,7 @@ struct lens_slot *lens_slot_new(void)
     if (slot == NULL)
         return NULL;
     (void)pthread_mutex_init(&slot->lock, NULL);
-    slot->channel.fd = -1;
+    slot->channel.fd = slot->offered = -1;
     return slot;
 }
 
@@ -48,6 +50,7 @@ void lens_slot_free(struct lens_slot *slot)
     if (slot == NULL)
         return;
     file_close(&slot->channel.fd);
+    file_close(&slot->offered);
     (void)pthread_mutex_destroy(&slot->lock);
     free(slot);
 }
@@ -55,14 +58,29 @@ void lens_slot_free(struct lens_slot *slot)
 void lens_slot_offer(struct lens_slot *slot, int fd)
 {
     (void)pthread_mutex_lock(&slot->lock);
-    file_close(&slot->channel.fd);
-    slot->channel.fd = fd;
+    file_close(&slot->offered);
+    slot->offered = fd;
     (void)pthread_mutex_unlock(&slot->lock);
+}
+
+/* The newest lens there is. False: none. */
+static bool take_up(struct lens_slot *slot)
+{
+    (void)pthread_mutex_lock(&slot->lock);
+    if (slot->offered >= 0) {
+        file_close(&slot->channel.fd);
+        slot->channel.fd = slot->offered;
+        slot->offered = -1;
+        slot->broken = false;
+    }
+    (void)pthread_mutex_unlock(&slot->lock);
+    return slot->channel.fd >= 0;
 }
 
 static bool source_read(const struct source *s, uint64_t at, uint8_t *out, size_t len, struct error *err)
 {
-    return s->body != NULL ? body_peek(s->body, at, out, len, err) : store_read_body(s->store, s->position, at, out, len, err);
+    return s->body != NULL ? body_peek(s->body, at, out, len, err)
+                           : store_read_body(s->store, s->position, at, out, len, err);
 }
 
 /* Waits for the lens's next word: TAKEN, or the REPLY, which ends the digest. */
@@ -90,7 +108,12 @@ static bool keep_digests(struct span reply, struct digests *out, struct error *e
     return true;
 }
 
-static bool stream(struct lens_slot *slot, struct shared_buffer *buffer, const struct source *s, struct message *m, struct error *err)
+/*
+ * What cannot be read is kept in *fault while the lens gets the bytes that it was told of, whatever they are: the
+ * conversation outlives one damaged object. False with *err: it does not.
+ */
+static bool stream(struct lens_slot *slot, struct shared_buffer *buffer, const struct source *s, struct message *m,
+                   struct error *fault, struct error *err)
 {
     uint64_t at = 0;
     unsigned turn = 0, flying = 0;
@@ -106,8 +129,9 @@ static bool stream(struct lens_slot *slot, struct shared_buffer *buffer, const s
             writer_reset(&w);
             field_put_uint(&w, FIELD_OFFSET, half);
             field_put_uint(&w, FIELD_LENGTH, n);
-            ok = source_read(s, at, buffer->ptr + half, n, err)
-                 && channel_send(&slot->channel, VERB_PUT_DATA, 0, writer_span(&w), NULL, 0, err);
+            if (fault->code == ERR_NONE)
+                (void)source_read(s, at, buffer->ptr + half, n, fault);
+            ok = channel_send(&slot->channel, VERB_PUT_DATA, 0, writer_span(&w), NULL, 0, err);
             at += n;
             flying++;
         } else {
@@ -119,11 +143,13 @@ static bool stream(struct lens_slot *slot, struct shared_buffer *buffer, const s
     return ok;
 }
 
-static bool digest(struct lens_slot *slot, const struct source *s, struct span syntax, struct digests *out, struct error *err)
+static bool digest(struct lens_slot *slot, const struct source *s, struct span syntax, struct digests *out,
+                   struct error *err)
 {
     struct shared_buffer buffer;
     struct writer w = writer_new(512);
     struct message m = { .verb = VERB_TAKEN };
+    struct error fault = { 0 };
     bool ok;
 
     if (!shared_buffer_new(&buffer, err))
@@ -131,18 +157,22 @@ static bool digest(struct lens_slot *slot, const struct source *s, struct span s
     field_put_text(&w, FIELD_TRANSFER_SYNTAX, syntax);
     field_put_uint(&w, FIELD_LENGTH, s->length);
     ok = channel_send(&slot->channel, VERB_DIGEST, 1, writer_span(&w), &buffer.fd, 1, err)
-         && stream(slot, &buffer, s, &m, err);
+         && stream(slot, &buffer, s, &m, &fault, err);
     while (ok && m.verb == VERB_TAKEN)
         ok = next_word(slot, &m, err);
     if (ok && (m.verb != VERB_REPLY || m.id != 1))
         ok = error_set(err, ERR_MALFORMED, "a lens said verb %u", (unsigned)m.verb);
+    slot->broken |= !ok;
+    if (ok && fault.code != ERR_NONE)
+        ok = error_set(err, fault.code, "%s", fault.text);
     ok = ok && keep_digests(m.fields, out, err);
     writer_done(&w);
     shared_buffer_done(&buffer);
     return ok;
 }
 
-static bool describe_stored(struct store *store, uint64_t position, struct source *out, struct writer *facts, struct error *err)
+static bool describe_stored(struct store *store, uint64_t position, struct source *out, struct writer *facts,
+                            struct error *err)
 {
     struct entry e;
 
@@ -152,7 +182,8 @@ static bool describe_stored(struct store *store, uint64_t position, struct sourc
     return true;
 }
 
-enum verdict digest_compare(struct lens_slot *slot, struct store *store, uint64_t first, struct body *body, struct span syntax)
+enum verdict digest_compare(struct lens_slot *slot, struct store *store, uint64_t first, struct body *body,
+                            struct span syntax)
 {
     struct writer facts = writer_new((size_t)1024 * 1024);
     struct source stored, coming = { .body = body, .length = body_length(body) };
@@ -160,13 +191,11 @@ enum verdict digest_compare(struct lens_slot *slot, struct store *store, uint64_
     struct error err = { 0 };
     bool known;
 
-    (void)pthread_mutex_lock(&slot->lock);
-    known = slot->channel.fd >= 0 && describe_stored(store, first, &stored, &facts, &err)
+    known = take_up(slot) && describe_stored(store, first, &stored, &facts, &err)
             && digest(slot, &stored, fields_text(writer_span(&facts), FIELD_TRANSFER_SYNTAX), &a, &err)
             && digest(slot, &coming, syntax, &b, &err);
-    if (!known)
-        file_close(&slot->channel.fd); /* it may be in the middle of a word: the supervisor sends a fresh one */
-    (void)pthread_mutex_unlock(&slot->lock);
+    if (slot->broken)
+        file_close(&slot->channel.fd); /* a lens that dies or hangs is replaced, and offered again */
     writer_done(&facts);
     if (!known || memcmp(a.values, b.values, DIGEST_BYTES) != 0 || !a.certain || !b.certain)
         return VERDICT_CONFLICT;

@@ -8,6 +8,7 @@
 #include "vault/store.h"
 
 enum verdict {
+    VERDICT_NONE,      /* not compared */
     VERDICT_SAME,      /* byte for byte */
     VERDICT_ALTERNATE, /* only the encoding differs */
     VERDICT_CONFLICT,  /* values or pixels differ, or nobody could tell: the side that is shown */

@@ -109,8 +109,8 @@ struct jobs *jobs_new(struct vault *vault, unsigned threads, struct error *err)
         struct worker *w = &q->workers[q->thread_count];
 
         w->queue = q;
-        w->reader = vault_reader_new(vault, err);
-        if (w->reader == NULL)
+        w->reader = vault == NULL ? NULL : vault_reader_new(vault, err);
+        if (vault != NULL && w->reader == NULL)
             break;
         if (pthread_create(&w->thread, NULL, work, w) != 0) {
             (void)error_set(err, ERR_MEMORY, "thread of a job queue");

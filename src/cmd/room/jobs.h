@@ -20,9 +20,9 @@ struct job {
 
 struct jobs;
 
-/* Starts the threads; each has a vault_reader of its own. NULL with *err. */
+/* Starts the threads; each has a vault_reader of its own (none where vault is NULL). NULL with *err. */
 struct jobs *jobs_new(struct vault *vault, unsigned threads, struct error *err);
-/* Waits for what runs, drops what waits (done() is called for all of it). */
+/* Waits for what runs, drops what waits: done() is called for all of it, so a job must know whether it ran. */
 void jobs_free(struct jobs *q, void *context);
 /* False where too many wait. */
 bool jobs_add(struct jobs *q, struct job *job);

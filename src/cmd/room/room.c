@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "cmd/room/certificate.h"
+#include "cmd/room/compare.h"
 #include "cmd/room/digest.h"
 #include "cmd/room/serve.h"
 
@@ -27,7 +28,7 @@ struct bell {
 };
 
 struct bells {
-    struct bell store, vault, quick, slow, longest, control;
+    struct bell store, vault, quick, slow, comparing, longest, control;
     struct role *role; /* NULL for a command's own vault */
 };
 
@@ -53,6 +54,12 @@ static void slow_ready(struct room *room, struct watched *self)
 {
     (void)self;
     jobs_done(room->slow, room);
+}
+
+static void comparing_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    jobs_done(room->comparing, room);
 }
 
 static void longest_ready(struct room *room, struct watched *self)
@@ -122,7 +129,8 @@ static void control_ready(struct room *room, struct watched *self)
     }
 }
 
-static bool ring(struct room *room, struct bell *bell, int fd, void (*ready)(struct room *, struct watched *), struct error *err)
+static bool ring(struct room *room, struct bell *bell, int fd, void (*ready)(struct room *, struct watched *),
+                 struct error *err)
 {
     struct epoll_event e = { .events = EPOLLIN, .data.ptr = &bell->watched };
 
@@ -138,6 +146,7 @@ static bool hang_bells(struct room *room, struct bells *bells, struct error *err
            && ring(room, &bells->vault, vault_event_fd(room->vault), vault_ready, err)
            && ring(room, &bells->quick, jobs_fd(room->quick), quick_ready, err)
            && ring(room, &bells->slow, jobs_fd(room->slow), slow_ready, err)
+           && ring(room, &bells->comparing, jobs_fd(room->comparing), comparing_ready, err)
            && ring(room, &bells->longest, jobs_fd(room->longest), longest_ready, err)
            && ring(room, &bells->control, bells->role == NULL ? -1 : role_fd(bells->role), control_ready, err);
 }
@@ -186,7 +195,8 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
     room->lens = lens_slot_new();
     room->quick = jobs_new(room->vault, QUICK_THREADS, err);
     room->slow = room->quick == NULL ? NULL : jobs_new(room->vault, 1, err);
-    room->longest = room->slow == NULL ? NULL : jobs_new(room->vault, 1, err);
+    room->comparing = room->slow == NULL ? NULL : jobs_new(NULL, 1, err);
+    room->longest = room->comparing == NULL ? NULL : jobs_new(room->vault, 1, err);
     return room->longest != NULL && room->lens != NULL;
 }
 
@@ -206,6 +216,8 @@ bool room_serve(struct room *room, struct role *role, struct error *err)
 void room_close(struct room *room)
 {
     jobs_free(room->longest, room);
+    jobs_free(room->comparing, room);
+    put_settle_stop(room);
     jobs_free(room->slow, room);
     jobs_free(room->quick, room);
     lens_slot_free(room->lens);

@@ -102,9 +102,10 @@ struct room {
     uint64_t next_session;
     struct accounts accounts;
     struct jobs *quick; /* find, get */
-    struct jobs *slow;  /* sign-in, comparing */
+    struct jobs *slow;  /* sign-in */
+    struct jobs *comparing; /* resends: a queue of its own, so that a sender keeps nobody from signing in */
     struct jobs *longest; /* verify */
-    struct lens_slot *lens;        /* for digests; the slow queue's thread uses it */
+    struct lens_slot *lens;        /* for digests; the comparing queue's thread uses it */
     struct settling_list settling; /* resends that wait for the first one's commit */
     uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */
     struct stranger strangers[STRANGERS_MAX];
