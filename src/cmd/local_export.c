@@ -36,9 +36,12 @@ static bool take_object(void *context, struct span row)
 {
     struct objects *all = context;
     struct object o = { .position = fields_uint(row, FIELD_POSITION, 0) };
+    struct span sop_uid = fields_text(row, FIELD_SOP_UID);
 
     (void)span_to_str(fields_text(row, FIELD_SOP_CLASS), o.sop_class, sizeof o.sop_class);
-    (void)span_to_str(fields_text(row, FIELD_SOP_UID), o.sop_uid, sizeof o.sop_uid);
+    if (sop_uid.len == 0) /* refused for that: its sender named it */
+        sop_uid = fields_text(row, FIELD_COMMAND_SOP_UID);
+    (void)span_to_str(sop_uid, o.sop_uid, sizeof o.sop_uid);
     (void)span_to_str(fields_text(row, FIELD_TRANSFER_SYNTAX), o.syntax, sizeof o.syntax);
     write_span(&all->memory, span_of(&o, sizeof o));
     return !all->memory.failed;

@@ -6,6 +6,7 @@ static const enum field list_fields[] = {
     FIELD_PATIENT_ID,   FIELD_ISSUER,       FIELD_PATIENT_NAME, FIELD_SOURCE,    FIELD_ADDRESS,
     FIELD_REASON,       FIELD_MESSAGE_TYPE, FIELD_TRIGGER,      FIELD_CONTROL_ID, FIELD_ACK_CODE,
     FIELD_ERROR_LOCATION, FIELD_ERROR_CODE, FIELD_CALLING_AE,
+    FIELD_COMMAND_SOP_UID,
 };
 
 /* Columns: position, kind, state, received, facts, first. */

@@ -196,6 +196,8 @@ static bool object_facts(struct association *a, struct error *err)
     writer_reset(&o->facts);
     if (!walker_facts(o->walker, &o->facts, err))
         return false;
+    if (walker_value(o->walker, FIELD_SOP_CLASS).len == 0) /* then it is what its command calls it (PS3.7 9.1.1.1.3) */
+        field_put_some(&o->facts, FIELD_SOP_CLASS, a->message.command.affected_sop_class_uid);
     field_put_some(&o->facts, FIELD_COMMAND_SOP_UID, a->message.command.affected_sop_instance_uid);
     field_put_text(&o->facts, FIELD_CALLING_AE, ae_title(a->request.calling_ae));
     field_put_text(&o->facts, FIELD_CALLED_AE, ae_title(a->request.called_ae));

@@ -86,6 +86,21 @@ TEST(facts_say_who_and_what)
     stage_free(s);
 }
 
+TEST(a_data_set_without_a_class_has_its_commands)
+{
+    struct stage *s = stage_new();
+    struct writer data_set = writer_new(65536);
+
+    write_data_set(&data_set, NULL, SOP, STUDY, 100);
+    say_associate(s);
+    say_store(s, 3, 1, CT_CLASS, SOP, writer_span(&data_set), 16384);
+    stage_run(s, true);
+    CHECK(heard_status(s, 1, 1) == STATUS_SUCCESS);
+    CHECK(span_equal(fields_text(writer_span(&s->vault.last_facts), FIELD_SOP_CLASS), SPAN_LIT(CT_CLASS)));
+    writer_done(&data_set);
+    stage_free(s);
+}
+
 TEST(what_does_not_qualify_is_kept_as_refused)
 {
     const struct {
@@ -531,6 +546,7 @@ TEST(who_may_not_store_may_still_echo)
 }
 
 TESTS(T(an_echo_is_answered), T(an_object_is_kept_as_it_was_sent), T(facts_say_who_and_what),
+      T(a_data_set_without_a_class_has_its_commands),
       T(what_does_not_qualify_is_kept_as_refused), T(a_data_set_that_is_none_is_not_understood),
       T(an_empty_data_set_leaves_nothing), T(what_is_cut_off_leaves_nothing), T(the_vaults_no_becomes_a_status),
       T(a_vault_that_dies_ends_the_association), T(requests_are_rejected_for_their_fault),
