@@ -32,13 +32,15 @@ static struct writer stored_new(struct store *s)
     if (s->spare_count > 0)
         w = s->spares[--s->spare_count];
     (void)pthread_mutex_unlock(&s->spares_lock);
+    if (w.cap == 0 && write_room(&w, w.limit) != NULL) /* whole, so that it never moves under the hasher */
+        writer_reset(&w);
     return w;
 }
 
 static void stored_done(struct store *s, struct writer *stored)
 {
     (void)pthread_mutex_lock(&s->spares_lock);
-    if (stored->cap > 0 && stored->cap <= BODY_SPARE_BYTES && s->spare_count < BODY_SPARES_MAX) {
+    if (stored->cap > 0 && s->spare_count < BODY_SPARES_MAX) {
         writer_reset(stored);
         s->spares[s->spare_count++] = *stored;
         *stored = writer_new(0);
@@ -77,6 +79,10 @@ struct body *body_new(struct store *s, enum body_class body_class, struct span u
     b->body_class = body_class;
     b->fd = -1;
     b->stored = stored_new(s);
+    if (!writer_ok(&b->stored, err, "memory of a body")) {
+        body_free(b);
+        return NULL;
+    }
     seal_random(b->salt, sizeof b->salt);
     if (!slot_for_unit(s, unit, &b->slot, err)
         || !keyring_data_key(s->keyring, &s->owner_seal, b->slot, data_key, err)) {
@@ -94,6 +100,7 @@ void body_free(struct body *b)
 
     if (b == NULL)
         return;
+    (void)hasher_wait(&b->store->hasher, b, NULL);
     if (b->fd >= 0) {
         disk_close(&b->store->disk, &b->fd);
         large_name(b->name, false, name);
@@ -123,6 +130,8 @@ static bool flush_large(struct body *b, struct error *err)
     struct disk *d = &b->store->disk;
     struct span stored = writer_span(&b->stored);
 
+    if (!hasher_wait(&b->store->hasher, b, err))
+        return false;
     if (!disk_write_at(d, b->fd, stored, b->stored_from, err))
         return false;
     d->ops->write_behind(d->context, b->fd, (off_t)b->stored_from,
@@ -137,17 +146,15 @@ static bool seal_chunk(struct body *b, bool last, struct error *err)
 {
     struct seal *seal = &b->store->owner_seal;
     uint8_t nonce[NONCE_BYTES];
-    struct hash leaf;
-    struct span chunk;
     uint8_t *out = write_room(&b->stored, b->scratch_len + TAG_BYTES);
 
     if (out == NULL)
         return writer_ok(&b->stored, err, "body");
-    chunk = span_of(out, b->scratch_len + TAG_BYTES);
-    seal_chunk_nonce((uint32_t)b->tree.size, last, nonce);
-    if (!seal_encrypt(seal, b->keys.body, nonce, span_of(NULL, 0), span_of(b->scratch, b->scratch_len), out, err)
-        || !merkle_leaf(seal, &chunk, 1, &leaf, err) || !merkle_append(&b->tree, seal, &leaf, err))
+    seal_chunk_nonce(b->chunks, last, nonce);
+    if (!seal_encrypt(seal, b->keys.body, nonce, span_of(NULL, 0), span_of(b->scratch, b->scratch_len), out, err))
         return false;
+    hasher_add(&b->store->hasher, b, b->scratch_len + TAG_BYTES);
+    b->chunks++;
     b->scratch_len = 0;
     if (!b->large && b->bytes > BODY_BUFFERED_MAX && !begin_large(b, err))
         return false;
@@ -182,7 +189,8 @@ bool body_finish(struct body *b, struct hash *root, struct error *err)
     if (b->failed)
         return error_set(err, ERR_IO, "the body failed before");
     b->failed = true; /* no more can be added */
-    return seal_chunk(b, true, err) && merkle_root(&b->tree, &b->store->owner_seal, root, err);
+    return seal_chunk(b, true, err) && hasher_wait(&b->store->hasher, b, err)
+           && merkle_root(&b->tree, &b->store->owner_seal, root, err);
 }
 
 uint64_t body_length(const struct body *b)
@@ -206,7 +214,7 @@ static bool peek_chunk(struct body *b, struct seal *seal, uint64_t index, uint8_
 {
     uint8_t nonce[NONCE_BYTES];
 
-    if (index == b->tree.size) {
+    if (index == b->chunks) {
         memcpy(clear, b->scratch, b->scratch_len);
         return true;
     }

@@ -504,7 +504,7 @@ bool commit_start(struct store *s, struct error *err)
         return error_set(err, ERR_MEMORY, "no commit thread");
     }
     s->threads = true;
-    return true;
+    return hasher_start(&s->hasher, &s->suite, err);
 }
 
 void commit_stop(struct store *s)

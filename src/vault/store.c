@@ -240,6 +240,7 @@ void store_close(struct store *s)
     writer_done(&s->facts);
     writer_done(&s->large_names);
     writer_done(&s->start_events);
+    hasher_done(&s->hasher);
     body_spares_done(s);
     (void)pthread_mutex_destroy(&s->spares_lock);
     seal_done(&s->owner_seal);

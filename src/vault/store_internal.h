@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "vault/disk.h"
+#include "vault/hasher.h"
 #include "vault/keyring.h"
 #include "vault/ledger.h"
 #include "vault/store.h"
@@ -29,7 +30,6 @@
 
 /* Memory kept of buffered bodies that are done: growing it anew costs a copy and a page fault for every 4 KiB. */
 #define BODY_SPARES_MAX 16
-#define BODY_SPARE_BYTES ((size_t)1280 * 1024) /* a larger one is given back */
 
 struct body {
     struct store *store;
@@ -37,7 +37,12 @@ struct body {
     uint32_t slot;
     uint8_t salt[32];
     struct record_keys keys;
-    struct merkle tree; /* over the stored chunks so far */
+    struct merkle tree; /* over the stored chunks that are hashed; the hasher's while `hashing` */
+    uint64_t sealed, hashed; /* bytes of ciphertext; guarded by the hasher's lock, as what follows */
+    bool hashing;
+    struct body *hash_next;
+    struct error hash_error;
+    uint32_t chunks;    /* sealed */
     uint8_t *scratch;   /* CHUNK_BYTES: the chunk that is being filled, in clear; wiped */
     size_t scratch_len;
     uint64_t bytes;       /* plaintext */
@@ -126,6 +131,7 @@ struct store {
     enum error_code latched; /* after it nothing is acknowledged */
     struct error growth_error;
 
+    struct hasher hasher;
     pthread_mutex_t spares_lock; /* bodies are made by the owner and freed by the commit thread */
     struct writer spares[BODY_SPARES_MAX]; /* emptied memory of bodies, for the next ones */
     size_t spare_count;
