@@ -11,7 +11,7 @@
 #include "base/file.h"
 
 /* A PUT_DATA is worth its system calls from here on, and hardly larger: the vault encrypts while we fill. */
-#define PIECE_BYTES ((size_t)128 * 1024)
+#define PIECE_BYTES ((size_t)256 * 1024)
 
 /* Handed over and not taken: more than a full ring of pieces, so only many tiny ones (many flushes) ever wait. */
 #define PIECES_MAX 16
