@@ -126,12 +126,14 @@ void session_hold(struct room *room, struct session *s);
 void session_release(struct room *room, struct session *s);
 
 /*
- * The last answer to request `id`: result, error_text, then the fields of `more` (may be empty). Never waits for a
- * slow reader longer than ANSWER_WAIT_MS; any thread, while the session is held by it.
+ * The last answer to request `id`: result, error_text, then the fields of `more` (may be empty). Waits for nobody: false
+ * where the reader is gone or has not taken what was sent before, which ends a gate that stopped reading, not the loop.
  */
 bool session_reply(struct session *s, uint32_t id, const struct error *result, struct span more);
-/* A row; false where the reader is gone or too slow. */
+/* A job's thread only, while it holds the session: a row; waits for room. False where the reader is gone or too slow. */
 bool session_row_out(struct session *s, uint32_t id, struct span row);
+/* Likewise: waits until the REPLY that follows the rows finds room, at most ANSWER_WAIT_MS. */
+bool session_has_room(struct session *s);
 
 /* ---- room_put.c ---- */
 void put_begin(struct room *room, struct session *s, const struct message *m);

@@ -144,6 +144,7 @@ static void run_find(struct job *job, struct vault_reader *reader)
     struct ask *a = (struct ask *)job;
 
     (void)vault_find(reader, writer_span(&a->request), row_out, a, &a->err);
+    a->slow_reader = a->slow_reader || !session_has_room(a->session);
 }
 
 static void finding_out(void *context, const char *finding)
@@ -163,6 +164,7 @@ static void run_verify(struct job *job, struct vault_reader *reader)
 
     (void)reader;
     (void)store_verify(a->room->store, finding_out, a, &a->rows, &a->err);
+    a->slow_reader = a->slow_reader || !session_has_room(a->session);
 }
 
 static void queue(struct room *room, struct ask *a, struct jobs *jobs)
@@ -184,7 +186,7 @@ static void answer_tls_key(struct room *room, struct session *s, uint32_t id)
     } else {
         field_put_bytes(&row, FIELD_TLS_KEY, key);
         field_put_bytes(&row, FIELD_TLS_CERTIFICATE, certificate);
-        if (session_row_out(s, id, writer_span(&row)))
+        if (channel_try_send(&s->channel, VERB_ROW, id, writer_span(&row), NULL, 0, NULL))
             reply_or_end(room, s, id, NULL, nothing);
         else
             session_end(room, s);

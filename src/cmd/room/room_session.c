@@ -226,18 +226,11 @@ void session_release(struct room *room, struct session *s)
         session_end(room, s);
 }
 
-/* Sends without keeping the loop or a job for ever: a reader has ANSWER_WAIT_MS to make room. */
-static bool answer(struct session *s, enum verb verb, uint32_t id, struct span fields)
+bool session_has_room(struct session *s)
 {
-    struct error err = { 0 };
+    struct pollfd p = { .fd = s->channel.fd, .events = POLLOUT };
 
-    while (!channel_try_send(&s->channel, verb, id, fields, NULL, 0, &err)) {
-        struct pollfd p = { .fd = s->channel.fd, .events = POLLOUT };
-
-        if (err.code != ERR_BUSY || poll(&p, 1, ANSWER_WAIT_MS) <= 0)
-            return false;
-    }
-    return true;
+    return poll(&p, 1, ANSWER_WAIT_MS) > 0 && (p.revents & POLLOUT) != 0;
 }
 
 bool session_reply(struct session *s, uint32_t id, const struct error *result, struct span more)
@@ -249,12 +242,17 @@ bool session_reply(struct session *s, uint32_t id, const struct error *result, s
     if (result != NULL && result->code != ERR_NONE)
         field_put_str(&w, FIELD_ERROR_TEXT, result->text);
     write_span(&w, more);
-    ok = writer_ok(&w, NULL, "reply") && answer(s, VERB_REPLY, id, writer_span(&w));
+    ok = writer_ok(&w, NULL, "reply") && channel_try_send(&s->channel, VERB_REPLY, id, writer_span(&w), NULL, 0, NULL);
     writer_done(&w);
     return ok;
 }
 
 bool session_row_out(struct session *s, uint32_t id, struct span row)
 {
-    return answer(s, VERB_ROW, id, row);
+    struct error err = { 0 };
+
+    while (!channel_try_send(&s->channel, VERB_ROW, id, row, NULL, 0, &err))
+        if (err.code != ERR_BUSY || !session_has_room(s))
+            return false;
+    return true;
 }
