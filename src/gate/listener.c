@@ -311,6 +311,11 @@ static bool listener_accept(struct listener *l, int listening)
     }
     socket_prepare(socket);
     peer = peer_of(&from);
+    if (l->s->admitted_by_address && l->vault->fd >= 0) {
+        connection_start(l, socket, &peer);
+        file_close(&socket);
+        return true;
+    }
     if (lobby_enter(&l->lobby, socket, &peer, now + l->first_byte_ms, &evicted) && notice_due(l))
         log_warn(l->s->log, "connection.evicted", f_str("address", evicted.peer.address),
                  f_uint("silent_in_all", l->lobby.count));

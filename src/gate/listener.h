@@ -66,6 +66,7 @@ struct listener_settings {
     const struct clock *clock;
     size_t children_max, source_max, source_waiting_max, lobby_max, lobby_source_max;
     uint32_t first_byte_ms;
+    bool admitted_by_address; /* a stranger is closed at once and unread, not when he speaks: no lobby while there is a vault */
 };
 
 /*

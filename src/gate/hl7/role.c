@@ -63,6 +63,7 @@ static bool serve(struct role *role, struct error *err)
         .children_max = fields_uint(role->fields, FIELD_CONNECTIONS_MAX, 0),
         .source_max = fields_uint(role->fields, FIELD_CONNECTIONS_PER_ADDRESS_MAX, 0),
         .first_byte_ms = HL7_IDLE_MS, /* a sender connects when it starts and speaks when there is a result */
+        .admitted_by_address = true,
     };
     int sockets[CHANNEL_FDS_MAX];
     size_t socket_count = role->fd_count;
