@@ -29,6 +29,10 @@ PATIENTS = {
 
 
 def element(group, number, vr, value):
+    if isinstance(value, list):  # encapsulated: an empty offset table, then fragments (PS3.5 A.4)
+        items = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(v)) + v for v in [b"", *value])
+        return (struct.pack("<HH2sHI", group, number, vr.encode(), 0, 0xFFFFFFFF) + items
+                + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
     if isinstance(value, str):
         value = value.encode("utf-8")
     if isinstance(value, int):
@@ -39,9 +43,9 @@ def element(group, number, vr, value):
     return struct.pack("<HH2sH", group, number, vr.encode(), len(value)) + value
 
 
-def part10(sop_class, sop_uid, elements):
+def part10(sop_class, sop_uid, elements, syntax=EXPLICIT_LE):
     meta = (element(2, 1, "OB", b"\0\1") + element(2, 2, "UI", sop_class) + element(2, 3, "UI", sop_uid)
-            + element(2, 0x10, "UI", EXPLICIT_LE) + element(2, 0x12, "UI", ROOT + ".1"))
+            + element(2, 0x10, "UI", syntax) + element(2, 0x12, "UI", ROOT + ".1"))
     data_set = b"".join(element(*e) for e in sorted(elements, key=lambda e: (e[0], e[1])))
     return bytes(128) + b"DICM" + element(2, 0, "UL", struct.pack("<I", len(meta))) + meta + data_set
 
@@ -54,7 +58,8 @@ class Study:
         self.uid = f"{ROOT}.{number}"
         self.when = NOW - datetime.timedelta(hours=hours_ago)
 
-    def instance(self, series, number, description, pixels, extra=()):
+    def instance(self, series, number, description, pixels, extra=(), encapsulated=None):
+        """One object; `encapsulated`: (transfer syntax, fragments) in place of the pixels, which then only describe."""
         pid, name, birth, sex = PATIENTS[self.patient]
         uid = f"{self.uid}.{series}.{number}"
         day, time = self.when.strftime("%Y%m%d"), self.when.strftime("%H%M%S")
@@ -72,10 +77,10 @@ class Study:
             (0x28, 2, "US", 3 if rgb else 1), (0x28, 4, "CS", "RGB" if rgb else "MONOCHROME2"),
             (0x28, 0x10, "US", pixels.shape[0]), (0x28, 0x11, "US", pixels.shape[1]), (0x28, 0x100, "US", bits),
             (0x28, 0x101, "US", stored), (0x28, 0x102, "US", stored - 1), (0x28, 0x103, "US", 0),
-            (0x7FE0, 0x10, "OB" if bits == 8 else "OW", pixels.tobytes()), *extra]
+            (0x7FE0, 0x10, "OB" if bits == 8 or encapsulated else "OW", encapsulated[1] if encapsulated else pixels.tobytes()), *extra]
         if rgb:
             elements.append((0x28, 6, "US", 0))
-        return part10(CLASSES[self.modality], uid, elements)
+        return part10(CLASSES[self.modality], uid, elements, encapsulated[0] if encapsulated else EXPLICIT_LE)
 
 
 class Canvas:
@@ -228,6 +233,15 @@ def pdf(text):
     return out + b"trailer << /Size 6 /Root 1 0 R >>\nstartxref\n" + str(xref).encode() + b"\n%%EOF\n"
 
 
+def xpn(name):
+    """A PN in HL7: its groups are repetitions, told apart by their representation code; the prefix is behind the suffix."""
+    repetitions = []
+    for group, code in zip(name.split("="), "AIP"):
+        family, given, middle, prefix, suffix = (group.split("^") + [""] * 4)[:5]
+        repetitions.append(f"{family}^{given}^{middle}^{suffix}^{prefix}^^L^{code}")
+    return "~".join(repetitions)
+
+
 class Laboratory:
     """Messages as an LIS sends them: UTF-8, HL7 2.5, one order a message."""
 
@@ -238,7 +252,7 @@ class Laboratory:
         self.control += 1
         pid, name, birth, sex = PATIENTS[patient]
         return [f"MSH|^~\\&|LIS|LABO|FANAL|URGENCES|{stamp(hours)}||{kind}|D{self.control:05d}|P|2.5|||||FRA|UNICODE UTF-8",
-                f"PID|1||{pid}^^^HOPITAL^PI||{name.split('=')[0]}||{birth}|{sex}",
+                f"PID|1||{pid}^^^HOPITAL^PI||{xpn(name)}||{birth}|{sex}",
                 f"PV1|1|E|URG^^BOX {self.control % 9 + 1}||||||||||||||||V{pid}"]
 
     def result(self, patient, order, hours, values, status="F", note=None):

@@ -148,24 +148,48 @@ static void put_identifiers(const struct hl7_message *m, const struct hl7_segmen
  * XPN as a DICOM PN: family^given^middle^prefix^suffix (HL7 has suffix before prefix), so that the same person
  * compares equal in both. Of a family name only the name itself (FN.1), not the parts repeated behind it.
  */
-static void put_name(const struct hl7_message *m, const struct hl7_segment *pid, struct writer *w)
+static void write_name(const struct hl7_message *m, struct span name, struct writer *text)
 {
     static const unsigned order[] = { 1, 2, 3, 5, 4 };
-    struct span field = hl7_field(m, pid, 5), name;
-    struct writer text = writer_new(SCRATCH_MAX);
     size_t carets = 0;
 
-    if (!hl7_next_repetition(m, &field, &name))
-        return;
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         struct span part = hl7_subcomponent(m, hl7_component(m, name, order[i]), 1);
 
         if (part.len > 0 && !hl7_is_null(part)) {
-            write_fill(&text, '^', carets);
+            write_fill(text, '^', carets);
             carets = 0;
-            hl7_text(m, part, &text);
+            hl7_text(m, part, text);
         }
         carets++;
+    }
+}
+
+/*
+ * The first repetition, and behind = what else says by its representation code (XPN.8, table 0465) that it is the same
+ * name in ideographs (I), then as it sounds (P): the component groups of a PN (PS3.5 §6.2.1). Aliases are left out.
+ */
+static void put_name(const struct hl7_message *m, const struct hl7_segment *pid, struct writer *w)
+{
+    static const uint8_t codes[] = { 'I', 'P' };
+    struct span field = hl7_field(m, pid, 5), first, name;
+    struct writer text = writer_new(SCRATCH_MAX);
+    size_t equals = 0;
+
+    if (!hl7_next_repetition(m, &field, &first))
+        return;
+    write_name(m, first, &text);
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        struct span rest = field;
+
+        equals++;
+        while (hl7_next_repetition(m, &rest, &name))
+            if (span_equal(hl7_component(m, name, 8), span_of(&codes[i], 1))) {
+                write_fill(&text, '=', equals);
+                equals = 0;
+                write_name(m, name, &text);
+                break;
+            }
     }
     hl7_put_writer(w, FIELD_PATIENT_NAME, &text);
 }

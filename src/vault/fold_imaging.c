@@ -254,6 +254,8 @@ void folder_dicom(struct folder *f, struct record *r)
     if (before.position >= 0 && span_equal(r->state, SPAN_LIT("conflict"))) {
         q = sql_begin(&f->sql, STUDY_CONFLICT);
         sql_int(&q, before.study);
-        sql_run(&q);
+        if (sql_row(&q))
+            r->patient = sql_get_int(&q, 0); /* for the news: whose page now shows a conflict */
+        sql_end(&q);
     }
 }

@@ -195,7 +195,7 @@ struct observation_counter *observation_counter_new(struct folder *f, size_t obs
                   " accession = iif(accession = '', ?5, accession),"                                                  \
                   " referring_physician = iif(referring_physician = '', ?6, referring_physician),"                    \
                   " institution = iif(institution = '', ?7, institution) WHERE id = ?1")                              \
-    S(STUDY_CONFLICT, "UPDATE study SET conflicts = conflicts + 1 WHERE id = ?1")                                     \
+    S(STUDY_CONFLICT, "UPDATE study SET conflicts = conflicts + 1 WHERE id = ?1 RETURNING patient")                    \
     S(SERIES_OF, "SELECT id FROM series WHERE series_uid = ?1 AND study = ?2")                                        \
     S(ADD_SERIES, "INSERT INTO series (series_uid, study, modality, series_number, series_description, body_part,"    \
                   " laterality) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                                 \

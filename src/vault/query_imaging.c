@@ -61,6 +61,7 @@ bool query_series(struct query *q, struct error *err)
 
     (void)err;
     sql_text(&c, query_text(q, FIELD_STUDY_UID));
+    sql_text(&c, query_text(q, FIELD_PATIENT_KEY));
     while (!q->ended && sql_row(&c)) {
         query_row(q);
         for (size_t i = 0; i < COUNT_OF(shown); i++)
@@ -140,6 +141,7 @@ bool query_instances(struct query *q, struct error *err)
     (void)err;
     sql_text(&c, query_text(q, FIELD_SERIES_UID));
     sql_int(&c, from.series);
+    sql_text(&c, query_text(q, FIELD_PATIENT_KEY));
     while (left > 0 && !q->ended && sql_row(&c)) {
         const int64_t series = sql_get_int(&c, 0);
 
@@ -179,6 +181,7 @@ bool query_study_objects(struct query *q, struct error *err)
 
     (void)err;
     sql_text(&c, query_text(q, FIELD_STUDY_UID));
+    sql_text(&c, query_text(q, FIELD_PATIENT_KEY));
     while (!q->ended && sql_row(&c)) {
         query_row(q);
         query_put_number(q, FIELD_POSITION, &c, 0);

@@ -44,6 +44,9 @@ query_function query_patients, query_patient, query_observations, query_reports,
     query_instances, query_instance, query_list, query_study_objects, query_sources, query_attention, query_journal,
     query_status;
 
+/* Parameter n: a key, whose patient the study s must be of; empty: anybody's. */
+#define OF_PATIENT(n)                                                                                        \
+    "(?" n " = '' OR s.patient IN (SELECT m.id FROM patient m JOIN patient k ON k.root = m.root WHERE k.key = ?" n "))"
 #define MEMBERS "(SELECT id FROM patient WHERE root = ?1)" /* all identities of a surviving patient */
 /* What the survivor is said to be; where nothing was said of it, what was last said of an identity linked to it. */
 #define SAID(value, order)                                                                                   \
@@ -107,11 +110,13 @@ query_function query_patients, query_patient, query_observations, query_reports,
     S(Q_MODALITIES, "SELECT DISTINCT modality FROM series WHERE study = ?1 AND modality <> '' ORDER BY modality")     \
     S(Q_SERIES, "SELECT e.id, e.series_uid, e.modality, e.series_number, e.series_description, e.body_part,"          \
                 " e.laterality, e.count, e.latest FROM study s JOIN series e ON e.study = s.id"                       \
-                " WHERE s.study_uid = ?1 AND e.count > 0 ORDER BY cast(e.series_number AS INTEGER), e.id")            \
+                " WHERE s.study_uid = ?1 AND e.count > 0 AND " OF_PATIENT("2")                                        \
+                " ORDER BY cast(e.series_number AS INTEGER), e.id")                                                   \
     S(Q_MIDDLE, "SELECT o.position, o.facts FROM object o WHERE o.series = ?1 AND o.served = 1"                       \
                 " ORDER BY o.slice, o.number, o.position LIMIT 1 OFFSET ?2")                                          \
     S(Q_PLACE, "SELECT slice, number, series FROM object WHERE position = ?1")                                        \
-    S(Q_SERIES_OF_UID, "SELECT id FROM series WHERE series_uid = ?1 AND id >= ?2 ORDER BY id")                        \
+    S(Q_SERIES_OF_UID, "SELECT e.id FROM series e JOIN study s ON s.id = e.study WHERE e.series_uid = ?1"             \
+                       " AND e.id >= ?2 AND " OF_PATIENT("3") " ORDER BY e.id")                                       \
     S(Q_INSTANCES, "SELECT o.position, " STATE_SHOWN ", o.received, o.facts FROM object o WHERE o.series = ?1"        \
                    " AND o.served = 1 AND (o.slice, o.number, o.position) > (?2, ?3, ?4)"                             \
                    " ORDER BY o.slice, o.number, o.position LIMIT ?5")                                                \
@@ -123,7 +128,8 @@ query_function query_patients, query_patient, query_observations, query_reports,
     S(Q_ATTENTION, "SELECT position, kind, state, received, facts, first FROM object"                                 \
                    " WHERE state IN ('refused', 'not-understood', 'conflict') ORDER BY position DESC LIMIT ?1")       \
     S(Q_STUDY_OBJECTS, "SELECT o.position, o.state, o.facts FROM study s JOIN series e ON e.study = s.id"             \
-                       " JOIN object o ON o.series = e.id AND o.served = 1 WHERE s.study_uid = ?1 ORDER BY o.position") \
+                       " JOIN object o ON o.series = e.id AND o.served = 1 WHERE s.study_uid = ?1"                     \
+                       " AND " OF_PATIENT("2") " ORDER BY o.position")                                                \
     S(Q_SOURCES, "SELECT name, kind, latest, count FROM source ORDER BY name")                                        \
     S(Q_JOURNAL, "SELECT position, received, facts FROM event WHERE position > ?1 ORDER BY position LIMIT ?2")        \
     S(Q_TALLY, "SELECT name, count FROM tally ORDER BY name")                                                         \

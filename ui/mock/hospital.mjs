@@ -194,16 +194,23 @@ export function observationPage(key, after) {
   return all.slice(from, from + 100);
 }
 
-export function seriesOf(study) {
+/* The instances of a series that are this patient's. */
+function ownOf(series, patient) {
+  const { instances, owner } = SERIES[series];
+  return owner && patient ? instances.filter((i) => owner(i) === patient) : instances;
+}
+
+export function seriesOf(study, patient) {
   return STUDIES[study]?.series.map((uid) => {
-    const { row, instances } = SERIES[uid];
+    const { row } = SERIES[uid];
+    const instances = ownOf(uid, patient);
     const middle = instances[Math.floor(instances.length / 2)];
     return { series_uid: uid, ...row, count: instances.length, position: middle.position, rows: middle.rows, columns: middle.columns };
   });
 }
 
-export function instancePage(series, after) {
-  const all = SERIES[series]?.instances;
+export function instancePage(series, after, patient) {
+  const all = SERIES[series] && ownOf(series, patient);
   const from = after === null ? 0 : (all?.findIndex((i) => i.position === Number(after)) ?? 0) + 1;
   return all?.slice(from, from + 100);
 }

@@ -69,8 +69,8 @@ export function createMock({ dist, enrolled = true }) {
     [/^\/api\/patients$/, (_, query) => hospital.findPatients(query)],
     [/^\/api\/patients\/([^/]+)$/, ([key]) => hospital.patientPage(key)],
     [/^\/api\/patients\/([^/]+)\/observations$/, ([key], query) => hospital.observationPage(key, query.get('after'))],
-    [/^\/api\/studies\/([^/]+)\/series$/, ([study]) => hospital.seriesOf(study)],
-    [/^\/api\/series\/([^/]+)\/instances$/, ([series], query) => hospital.instancePage(series, query.get('after'))],
+    [/^\/api\/studies\/([^/]+)\/series$/, ([study], query) => hospital.seriesOf(study, query.get('patient'))],
+    [/^\/api\/series\/([^/]+)\/instances$/, ([series], query) => hospital.instancePage(series, query.get('after'), query.get('patient'))],
     [/^\/api\/instances\/(\d+)$/, ([position]) => hospital.instanceRow(Number(position))],
     [/^\/api\/attention$/, () => hospital.attention],
   ];

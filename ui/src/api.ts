@@ -138,8 +138,6 @@ export const series = (patientKey: string, study: string) =>
 export const instances = (patientKey: string, seriesUid: string, after?: number) =>
   read<Instance[]>(`/api/series/${part(seriesUid)}/instances?${query({ patient: patientKey, after: after === undefined ? '' : String(after) })}`);
 
-export const instance = (position: number) => read<Instance & { patient_key?: string }>(`/api/instances/${position}`);
-
 export const attention = () => read<Attention[]>('/api/attention');
 
 export const documentPath = (position: number, offset: number) => `/api/observations/${position}/document?offset=${offset}`;

@@ -54,6 +54,8 @@ static bool find_array(struct call *c, struct json *j, const char *query, enum f
     field_put_str(&request, FIELD_QUERY, query);
     if (key != FIELD_NONE)
         field_put_text(&request, key, value);
+    if (key == FIELD_STUDY_UID || key == FIELD_SERIES_UID) /* of a study that names two patients, this one's */
+        field_put_some(&request, FIELD_PATIENT_KEY, call_text(c, "patient"));
     if (limit > 0)
         field_put_uint(&request, FIELD_LIMIT, limit);
     if (limit > 0 && after != UINT64_MAX)

@@ -62,6 +62,10 @@ TEST(patients_visits_and_merges)
           MSH("ADT^A08") "PID|1||288^^^INS-NIR&1.2.250.1.213.1.4.8&ISO^INS~12^^^&1.2.3&ISO^PI||DUPONT&DE&X^Anne^B^JR^MME||1980-02-03|F\r",
           "patient_id=12 issuer=1.2.3 id_type=PI other_id={patient_id=288 issuer=INS-NIR id_type=INS} "
           "patient_name=DUPONT^Anne^B^MME^JR birth_date=19800203 sex=F" },
+        { "one name in three scripts; an alias is none",
+          MSH("ADT^A08") "PID|1||7||DOE^JO^^^^^L^A~KID^^^^^^N~\xe5\xb1\xb1^\xe5\xa4\xaa^^^^^L^I~YAMA^TARO^^^^^L^P\r",
+          "patient_id=7 patient_name=DOE^JO=\xe5\xb1\xb1^\xe5\xa4\xaa=YAMA^TARO" },
+        { "sounds without ideographs", MSH("ADT^A08") "PID|1||7||DOE~DOO^^^^^^^P\r", "patient_id=7 patient_name=DOE==DOO" },
         { "no type: the first", MSH("ADT^A08") "PID|1||7^^^A~8^^^B\r",
           "patient_id=7 issuer=A other_id={patient_id=8 issuer=B}" },
         { "nulls say nothing", MSH("ADT^A08") "PID|1||7||DOE^\"\"||\"\"|\"\"\r", "patient_id=7 patient_name=DOE" },

@@ -453,6 +453,36 @@ TEST(versions_of_an_instance)
     fixture_done(&f);
 }
 
+/* Images of one series that name two patients, the prior identity of one of them asking for its own. */
+TEST(a_study_of_two_patients_gives_each_its_own)
+{
+    static const char *const queries[] = { "query=instances;series_uid=1.1", "query=series;study_uid=1",
+                                           "query=study-objects;study_uid=1" };
+    static const size_t counts[][3] = { { 3, 1, 2 }, { 2, 1, 1 }, { 3, 1, 2 } }; /* all, of 1, of 2 */
+    struct fixture f;
+    char request[128], prior[64];
+
+    fixture_init(&f);
+    put(&f, RECORD_DICOM, IMAGE "patient_id=1;study_uid=1;series_uid=1.1;sop_uid=1.1.1");
+    put(&f, RECORD_DICOM, IMAGE "patient_id=2;study_uid=1;series_uid=1.1;sop_uid=1.1.2");
+    put(&f, RECORD_DICOM, IMAGE "patient_id=2;study_uid=1;series_uid=1.1;sop_uid=1.1.3");
+    (void)snprintf(prior, sizeof prior, "%s", key_of(&f, "1"));
+    for (int linked = 0; linked < 2; linked++) {
+        for (size_t i = 0; i < COUNT_OF(queries); i++) {
+            CHECK(find_count(&f, queries[i]) == counts[i][0]);
+            for (unsigned n = 1; n <= 2; n++) {
+                (void)snprintf(request, sizeof request, "%s;patient_key=%s", queries[i],
+                               linked ? prior : key_of(&f, n == 1 ? "1" : "2"));
+                CHECK(find_count(&f, request) == counts[i][linked ? 0 : n]);
+            }
+            (void)snprintf(request, sizeof request, "%s;patient_key=nobody", queries[i]);
+            CHECK(find_count(&f, request) == 0);
+        }
+        put(&f, RECORD_HL7, ADT("A40") "patient_id=2;prior{patient_id=1}");
+    }
+    fixture_done(&f);
+}
+
 TEST(instances_lie_in_the_order_of_slices)
 {
 #define SLICE(n, z) "patient_id=1;study_uid=1;series_uid=1.1;sop_uid=1.1." n ";instance_number=" n \
@@ -519,5 +549,6 @@ TESTS(T(patients_are_found_by_what_is_typed), T(the_key_is_issuer_and_identifier
       T(a_peer_cannot_grow_a_patient_without_end), T(a_group_of_linked_identities_has_an_end),
       T(a_later_version_replaces_and_shows_what_it_replaced), T(what_makes_an_observation_another_one),
       T(the_value_before_is_by_collection_time), T(observations_come_page_by_page), T(versions_of_an_instance),
-      T(instances_lie_in_the_order_of_slices), T(a_study_sent_for_two_patients_says_so),
+      T(a_study_of_two_patients_gives_each_its_own), T(instances_lie_in_the_order_of_slices),
+      T(a_study_sent_for_two_patients_says_so),
       T(sources_journal_and_status))

@@ -190,6 +190,11 @@ TEST(news_tells_what_was_folded)
     CHECK(h.count == 1 && h.last == 1 && strcmp(h.key, key_of(&f, "P1")) == 0);
     vault_news(f.vault, hear, &h);
     CHECK(h.count == 1);
+    put(&f, RECORD_DICOM, "patient_id=P2;issuer=H;study_uid=9;sop_uid=1.2.3.7;state=conflict;first_position=1");
+    (void)find(&f, "query=sources");
+    h = (struct heard){ 0 };
+    vault_news(f.vault, hear, &h);
+    CHECK(h.count == 1 && strcmp(h.key, key_of(&f, "P1")) == 0); /* whose study shows the conflict */
     for (int i = 0; i < VAULT_NEWS_MAX + 500; i++) {
         (void)append(&f, CT("7") ";state=alternate");
         if (i % 100 == 99) {

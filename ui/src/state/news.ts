@@ -28,7 +28,7 @@ export function touchedBy(news: News): string[] {
   return names;
 }
 
-/* What is read for one patient carries the patient behind an @: two may share a study (see owned.ts). */
+/* What is read for one patient carries the patient behind an @: two may share a study, each sees its own. */
 export function subjectOf(name: string): string {
   return name.split('@')[0]!;
 }

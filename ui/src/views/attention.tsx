@@ -34,7 +34,7 @@ function Row({ record }: { record: Attention }) {
       <td><Chip tone={state.tone}>{state.symbol} {say(state.word)}</Chip></td>
       <td class="figures">{momentText(record.received, language)}</td>
       <td><What record={record} /></td>
-      <td class="wide"><Sent>{record.reason}</Sent></td>
+      <td class="wide">{record.state === 'conflict' ? say('conflictDetail') : <Sent>{record.reason}</Sent>}</td>
       <td>
         {record.patient_name && <Sent>{nameText(record.patient_name)}</Sent>}
         {record.patient_id && <span class="dim small"><Sent>{record.patient_id}</Sent>{record.issuer && <> · <Sent>{record.issuer}</Sent></>}</span>}

@@ -1,11 +1,11 @@
 /* Imaging studies with a thumbnail per series. */
+import * as api from '../api';
 import { useEffect, useState } from 'preact/hooks';
 import { dicomText, elapsedText } from '../format/date';
 import { nameText } from '../format/name';
 import { useWords } from '../i18n';
 import { useArriving } from '../state/arriving';
 import { link, serverNow } from '../state/link';
-import { readSeries } from '../state/owned';
 import { useResource } from '../state/resource';
 import { hashOf } from '../state/route';
 import { useStore } from '../state/store';
@@ -74,7 +74,7 @@ export function SeriesCard({ series, address, current }: { series: Series; addre
 
 function SeriesOf({ page, study }: { page: PatientPage; study: string }) {
   const patient = page.patient_key;
-  const resource = useResource(`series:${study}@${patient}`, () => readSeries(page, study));
+  const resource = useResource(`series:${study}@${patient}`, () => api.series(patient, study));
   if (!resource.value) return <Waiting resource={resource} />;
   return (
     <ul class="series-list">

@@ -7,7 +7,7 @@ import * as api from '../api';
 import { dicomText } from '../format/date';
 import { useWords } from '../i18n';
 import { useArriving } from '../state/arriving';
-import { readInstances, readSeries } from '../state/owned';
+import { readInstances } from '../state/instances';
 import { useResource } from '../state/resource';
 import { go, hashOf } from '../state/route';
 import { useStore } from '../state/store';
@@ -197,8 +197,8 @@ function Surroundings({ engine, stack, series, hounsfield, cut }: { engine: Engi
 function Open({ page, study, series }: { page: PatientPage; study: string; series: string }) {
   const { say } = useWords();
   const patient = page.patient_key;
-  const all = useResource(`series:${study}@${patient}`, () => readSeries(page, study));
-  const instances = useResource(`instances:${series}@${patient}`, () => readInstances(page, study, series));
+  const all = useResource(`series:${study}@${patient}`, () => api.series(patient, study));
+  const instances = useResource(`instances:${series}@${patient}`, () => readInstances(patient, series));
   const back = () => go({ view: 'patient', patient });
   const current = all.value?.find((one) => one.series_uid === series);
   return (

@@ -15,6 +15,11 @@ export class Tap {
     }
   }
 
+  skip(name, why) {
+    this.count += 1;
+    console.log(`ok ${this.count} - ${name} # SKIP ${why}`);
+  }
+
   note(text) {
     console.log(`# ${text}`);
   }
