@@ -193,6 +193,7 @@ export const en: Words = {
   lateralityL: 'Left',
   lateralityB: 'Both',
   orientationUnknown: 'Orientation not given',
+  orientationFirst: 'Orientation known for frame 1 only',
   presets: 'Windows',
   presetBrain: 'Brain',
   presetSoftTissue: 'Soft tissue',

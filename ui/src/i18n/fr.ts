@@ -198,6 +198,7 @@ export const fr = {
   lateralityL: 'Gauche',
   lateralityB: 'Bilatéral',
   orientationUnknown: 'Orientation non fournie',
+  orientationFirst: 'Orientation connue pour la trame 1 seulement',
   presets: 'Fenêtres',
   presetBrain: 'Cérébral',
   presetSoftTissue: 'Parenchyme',

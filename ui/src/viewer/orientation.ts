@@ -63,6 +63,21 @@ export function sidesOfInstance(i: { image_orientation?: string; patient_orienta
   return sidesFromOrientation(i.image_orientation) ?? sidesFromPatientOrientation(i.patient_orientation);
 }
 
+interface Plane {
+  image_orientation?: string;
+  image_position?: string;
+  slice_location?: string;
+  patient_orientation?: string;
+}
+
+/*
+ * The plane of one frame. Of a multi-frame object the gate gives the plane of frame 1 (functional groups, PS3.3 C.7.6.16):
+ * a three-plane localizer turns between its frames, so the others are given none rather than a wrong one.
+ */
+export function planeOfFrame(i: Plane, frame: number): Plane {
+  return frame === 1 ? i : { patient_orientation: i.patient_orientation };
+}
+
 /* Where the slice lies along the normal of its plane, in mm; Slice Location else. */
 export function slicePosition(i: { image_orientation?: string; image_position?: string; slice_location?: string }): number | null {
   const o = numbersOf(i.image_orientation);

@@ -15,15 +15,15 @@ import { syntaxText } from '../format/syntax';
 import type { Instance, PatientPage, Series } from '../types';
 import { Engine, type Shown } from '../viewer/engine';
 import { attachGestures, attachKeys } from '../viewer/gestures';
-import { sidesOfInstance, slicePosition } from '../viewer/orientation';
+import { planeOfFrame, sidesOfInstance, slicePosition } from '../viewer/orientation';
 import { CT_PRESETS } from '../viewer/presets';
 import { FRAMES_MAX, isHounsfield, stackOf, type Picture } from '../viewer/stack';
 import { IdentityStrip } from './identity';
 import { lateralityText, SeriesCard } from './imaging';
 import { Chip, Sent, Waiting } from './parts';
 
-function Letters({ instance }: { instance: Instance }) {
-  const sides = sidesOfInstance(instance);
+function Letters({ picture }: { picture: Picture }) {
+  const sides = sidesOfInstance(planeOfFrame(picture.instance, picture.frame));
   if (!sides) return null;
   return (
     <div class="letters" aria-hidden="true">
@@ -52,7 +52,8 @@ function Failed({ failure, instance }: { failure: api.Failure; instance: Instanc
 function Corners({ picture, shown, total, series }: { picture: Picture | undefined; shown: Shown; total: number; series: Series | undefined }) {
   const { say, language } = useWords();
   const instance = picture?.instance;
-  const slice = instance ? slicePosition(instance) : null;
+  const plane = picture && planeOfFrame(picture.instance, picture.frame);
+  const slice = plane ? slicePosition(plane) : null;
   const laterality = instance?.image_laterality || series?.laterality;
   const when = instance && dicomText(instance.acquisition_date || instance.content_date, instance.acquisition_time || instance.content_time, language);
   const waiting = shown.index !== shown.target;
@@ -62,7 +63,7 @@ function Corners({ picture, shown, total, series }: { picture: Picture | undefin
         <span><Sent>{[series?.modality, series?.series_description].filter(Boolean).join(' · ')}</Sent></span>
         {when && <span class="figures">{when}</span>}
         {laterality && <strong class="laterality">{say('laterality')} : {lateralityText(laterality, say)}</strong>}
-        {instance && !sidesOfInstance(instance) && <span class="dim">{say('orientationUnknown')}</span>}
+        {instance && plane && !sidesOfInstance(plane) && <span class="dim">{say(sidesOfInstance(instance) ? 'orientationFirst' : 'orientationUnknown')}</span>}
       </div>
       <div class="corner corner-bl figures">
         {shown.index >= 0 && <strong>{say('imageOf', { n: shown.index + 1, total })}</strong>}
@@ -186,7 +187,7 @@ function Surroundings({ engine, stack, series, hounsfield, cut }: { engine: Engi
       <Tools engine={engine} shown={shown} hounsfield={hounsfield} total={stack.length} />
       <Marks picture={picture} series={series} cut={cut} />
       <div class="overlay">
-        {picture && !shown.failure && <Letters instance={picture.instance} />}
+        {picture && !shown.failure && <Letters picture={picture} />}
         <Corners picture={picture} shown={shown} total={stack.length} series={series} />
         {picture && shown.failure && <Failed failure={shown.failure} instance={picture.instance} />}
       </div>

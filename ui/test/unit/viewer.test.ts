@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import { deepEqual, equal } from 'node:assert/strict';
 import { buildLut, drawColour, drawGrey, drawWide, fullWindow, greyOf, type Frame, type Scale } from '../../src/viewer/lut';
-import { lettersOf, numbersOf, oppositeOf, pixelAspect, sidesFromOrientation, sidesFromPatientOrientation, sidesOfInstance, slicePosition } from '../../src/viewer/orientation';
+import { lettersOf, numbersOf, oppositeOf, pixelAspect, planeOfFrame, sidesFromOrientation, sidesFromPatientOrientation, sidesOfInstance, slicePosition } from '../../src/viewer/orientation';
 import { Pool } from '../../src/viewer/pool';
 import { isHounsfield, ownWindow, scaleOf, stackOf } from '../../src/viewer/stack';
 import { isArriving } from '../../src/state/arriving';
@@ -39,6 +39,11 @@ test('slice position along the normal, and pixels that are not square', () => {
   equal(slicePosition({ image_orientation: '1\\0\\0\\0\\1\\0', image_position: '-1\\-2\\33.5' }), 33.5);
   equal(slicePosition({ slice_location: '12.5' }), 12.5);
   equal(slicePosition({}), null);
+  const plane = { image_orientation: '1\\0\\0\\0\\1\\0', image_position: '-1\\-2\\33.5' };
+  equal(slicePosition(planeOfFrame(plane, 1)), 33.5);
+  equal(slicePosition(planeOfFrame(plane, 2)), null);
+  equal(sidesOfInstance(planeOfFrame(plane, 2)), null);
+  equal(sidesOfInstance(planeOfFrame({ ...plane, patient_orientation: 'L\\F' }, 2))?.right, 'L');
   equal(pixelAspect('0.5\\0.25'), 2);
   equal(pixelAspect('0\\1'), 1);
   equal(pixelAspect(undefined), 1);
