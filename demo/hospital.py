@@ -18,7 +18,7 @@ EXPLICIT_LE = "1.2.840.10008.1.2.1"
 
 # identifier, name, birth date, sex
 PATIENTS = {
-    "martin": ("8003112", "MARTIN^CLAIRE^^MME", "19580314", "F"),
+    "martin": ("8003112", "MARTIN^CLAIRE", "19580314", "F"),
     "dupont": ("8003125", "DUPONT^HÉLÈNE", "19900702", "F"),
     "dupond": ("8003126", "DUPOND^HELENE", "19900702", "F"),
     "nguyen": ("8004410", "NGUYỄN^VĂN AN", "19711120", "M"),

@@ -192,6 +192,7 @@ export const en: Words = {
   lateralityR: 'Right',
   lateralityL: 'Left',
   lateralityB: 'Both',
+  lateralityU: 'Unpaired (no side)',
   orientationUnknown: 'Orientation not given',
   orientationFirst: 'Orientation known for frame 1 only',
   presets: 'Windows',

@@ -197,6 +197,7 @@ export const fr = {
   lateralityR: 'Droit',
   lateralityL: 'Gauche',
   lateralityB: 'Bilatéral',
+  lateralityU: 'Impair (sans côté)',
   orientationUnknown: 'Orientation non fournie',
   orientationFirst: 'Orientation connue pour la trame 1 seulement',
   presets: 'Fenêtres',

@@ -49,6 +49,7 @@ export function lateralityText(laterality: string | undefined, say: ReturnType<t
   const code = (laterality ?? '').trim();
   if (code === 'R') return `R · ${say('lateralityR')}`;
   if (code === 'L') return `L · ${say('lateralityL')}`;
+  if (code === 'U') return `U · ${say('lateralityU')}`;
   return code === 'B' ? `B · ${say('lateralityB')}` : code;
 }
 
