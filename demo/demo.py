@@ -5,6 +5,7 @@ Prints the address of the page and the enrolment code; Ctrl-C ends everything an
 """
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -107,6 +108,8 @@ def serve(fanal, base):
 def main():
     fanal = os.path.abspath(sys.argv[1])
     once = "--once" in sys.argv  # for tests: send, print, end
+    for ending in (signal.SIGINT, signal.SIGTERM):  # both end Fanal too, also where a shell had SIGINT ignored
+        signal.signal(ending, signal.default_int_handler)
     base = tempfile.mkdtemp(prefix="fanal-demo-")
     os.chmod(base, 0o711)
     process = None
