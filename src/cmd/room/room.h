@@ -149,7 +149,6 @@ void admit(struct room *room, struct session *s, const struct message *m);
 /* ---- room_ask.c ---- */
 void ask_find(struct room *room, struct session *s, const struct message *m);
 void ask_get(struct room *room, struct session *s, const struct message *m);
-void ask_change(struct room *room, struct session *s, const struct message *m);
 void ask_tell(struct room *room, struct session *s, const struct message *m);
 void ask_watch(struct room *room, struct session *s, const struct message *m);
 void news_out(struct room *room);

@@ -1,5 +1,5 @@
 /*
- * Reading, telling, watching: FIND, GET, CHANGE, TELL, WATCH.
+ * Reading, telling, watching: FIND, GET, TELL, WATCH.
  *
  * Each FIND names a query of a table: who may run it and which event it leaves. The event is appended before the
  * query runs; the query itself runs in a job with a reader of its own.
@@ -309,12 +309,6 @@ void ask_get(struct room *room, struct session *s, const struct message *m)
         free(a);
     }
     writer_done(&facts);
-}
-
-void ask_change(struct room *room, struct session *s, const struct message *m)
-{
-    event_record(room, "change.refused", s, "refused", "no fact is changed by hand yet", nothing);
-    refuse(room, s, m->id, ERR_UNSUPPORTED, "this fact is not changed from here");
 }
 
 /* Event names and reasons of gates are words of our own source: letters, digits, dots, dashes, spaces. */

@@ -47,7 +47,6 @@ static const struct verb_rule {
     { PROCESS_WEB_REQUEST, VERB_ADMIT, false, admit },
     { PROCESS_WEB_REQUEST, VERB_FIND, false, ask_find }, /* each call carries its token */
     { PROCESS_WEB_REQUEST, VERB_GET, false, ask_get },
-    { PROCESS_WEB_REQUEST, VERB_CHANGE, false, ask_change },
     { PROCESS_WEB_REQUEST, VERB_TELL, false, ask_tell },
     { PROCESS_WEB_REQUEST, VERB_WATCH, false, ask_watch },
     { PROCESS_LOCAL, VERB_FIND, true, ask_find },

@@ -54,10 +54,12 @@ static inline struct store_options test_options(void)
         _assert_true(held_, #claim, __FILE__, __LINE__);                                                               \
     } while (0)
 
-/* A fresh directory below $TMPDIR or /dev/shm; out[64]. */
+#define TEST_DIR_SIZE 64
+
+/* A fresh directory below /dev/shm, else /tmp; out[TEST_DIR_SIZE]. */
 static inline void test_dir(char *out)
 {
-    strcpy(out, access("/dev/shm", W_OK) == 0 ? "/dev/shm/fanal-test-XXXXXX" : "/tmp/fanal-test-XXXXXX");
+    (void)snprintf(out, TEST_DIR_SIZE, "%s/fanal-test-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (mkdtemp(out) == NULL)
         abort();
 }
