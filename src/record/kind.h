@@ -15,6 +15,8 @@ enum record_kind {
 enum body_class {
     BODY_IMAGES = 1,
     BODY_RESULTS = 2,
+    BODY_RECORDINGS = 3, /* of emergency calls: their own time of keeping */
+    BODY_HELD = 4,       /* copied here before their period expired, because somebody holds them */
 };
 
 /* Which room a process is (docs/channel.md). */

@@ -12,7 +12,7 @@
 #include "vault/store_internal.h"
 
 #define COPIES               2
-#define CONFIRM_FIXED_BYTES  256u
+#define CONFIRM_FIXED_BYTES  (64u + MARKER_FIXED_BYTES + HASH_BYTES)
 #define CHECKPOINT_BYTES_MAX 512u
 
 static const char *const copy_names[COPIES] = { "confirm.0", "confirm.1" };
@@ -217,7 +217,7 @@ static bool read_copy(struct store *s, int copy, struct writer *w, struct confir
     out->sequence = read_u64le(&r);
     out->end.segment = address_segment(where);
     out->end.offset = address_offset(where);
-    memcpy(out->end.marker_hash.bytes, all.ptr + 224, HASH_BYTES);
+    memcpy(out->end.marker_hash.bytes, all.ptr + 64 + MARKER_FIXED_BYTES, HASH_BYTES);
     out->ledger = span_part(all, CONFIRM_FIXED_BYTES, all.len - CONFIRM_FIXED_BYTES - HASH_BYTES);
     return marker_fixed_decode(span_part(all, 64, MARKER_FIXED_BYTES), &out->end.marker, NULL);
 }

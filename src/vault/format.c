@@ -6,7 +6,8 @@
 
 #include "base/reader.h"
 
-const char *const body_class_dirs[BODY_CLASS_COUNT + 1] = { NULL, "body/images", "body/results" };
+const char *const body_class_dirs[BODY_CLASS_COUNT + 1] = { NULL, "body/images", "body/results", "body/recordings",
+                                                            "body/held" };
 
 uint32_t crc32c(struct span bytes)
 {

@@ -16,8 +16,10 @@
 #include "record/field.h"
 #include "vault/store_internal.h"
 
-static const char *const directories[] = { ".",          "log",    "body",        "body/images", "body/results",
-                                           "body/large", "ledger", "ledger/tile", "cut" };
+static const char *const directories[] = { ".",           "log",          "body",
+                                           "body/images", "body/results", "body/recordings",
+                                           "body/held",   "body/large",   "ledger",
+                                           "ledger/tile", "cut" };
 
 static bool disk_init(struct disk *d, const struct tuning *t, const char *dir, struct error *err)
 {
@@ -159,8 +161,12 @@ static uint64_t bytes_in(const struct store *s, const char *dir)
 /* Bytes of all segments and body files, for the status. */
 static void add_up(struct store *s)
 {
+    uint64_t bodies = bytes_in(s, "body/large");
+
+    for (size_t c = 1; c <= BODY_CLASS_COUNT; c++)
+        bodies += bytes_in(s, body_class_dirs[c]);
     atomic_store(&s->log_bytes, bytes_in(s, "log"));
-    atomic_store(&s->body_bytes, bytes_in(s, "body/images") + bytes_in(s, "body/results") + bytes_in(s, "body/large"));
+    atomic_store(&s->body_bytes, bodies);
 }
 
 static bool record_start_events(struct store *s, struct error *err);

@@ -328,6 +328,8 @@ static void materialize(const struct model *m, const struct tape *t, const char 
                                         "/vault/body",
                                         "/vault/body/images",
                                         "/vault/body/results",
+                                        "/vault/body/recordings",
+                                        "/vault/body/held",
                                         "/vault/body/large",
                                         "/vault/ledger",
                                         "/vault/ledger/tile",

@@ -68,7 +68,7 @@ TEST(a_header_that_lies_with_a_good_checksum_is_refused)
         { "version", 27, 2 },
         { "unknown flag", 25, 5 },
         { "own file without a body", 25, 2 },
-        { "body class", 26, 3 },
+        { "body class", 26, 5 },
         { "facts too short for a tag", 96, 3 },
         { "length does not follow", 100, 33 },
         { "facts beyond the limit", 99, 0xff },
