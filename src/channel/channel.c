@@ -36,6 +36,9 @@ static bool verb_is_known(uint16_t v)
     case VERB_CHANGE:
     case VERB_TELL:
     case VERB_WATCH:
+    case VERB_FOLLOW_STATE:
+    case VERB_FOLLOW_READ:
+    case VERB_FETCH:
     case VERB_REPLY:
     case VERB_ROW:
     case VERB_TAKEN:

@@ -32,6 +32,10 @@ enum verb {
     VERB_CHANGE = 9,    /* a fact */
     VERB_TELL = 10,     /* an event; answered */
     VERB_WATCH = 11,    /* from now on, NEWS */
+    /* of a twin (docs/twin.md); also on the wire between two machines */
+    VERB_FOLLOW_STATE = 16, /* what is committed: a signed head */
+    VERB_FOLLOW_READ = 17,  /* stored bytes, as they lie there, into the shared buffer */
+    VERB_FETCH = 18,        /* to the process that pulls: put this question to the first */
     /* the vault's words */
     VERB_REPLY = 32,  /* last answer to a request: result, error_text, … */
     VERB_ROW = 33,    /* one row of a FIND, before its REPLY */

@@ -75,7 +75,7 @@ static bool take_join(struct message *m, struct role_event *e, struct error *err
 {
     uint64_t process = fields_uint(m->fields, FIELD_PROCESS, 0);
 
-    if (m->fd_count != 1 || process < PROCESS_SUPERVISOR || process > PROCESS_LOCAL)
+    if (m->fd_count != 1 || process < PROCESS_SUPERVISOR || process > PROCESS_PULL)
         return error_set(err, ERR_MALFORMED, "JOIN with %zu descriptors", m->fd_count);
     e->kind = ROLE_JOIN;
     e->process = (enum process_kind)process;

@@ -204,3 +204,24 @@ FIELD(326, CONFIGURATION, configuration, TEXT) /* START of the vault: text of fa
 FIELD(327, CONNECTIONS_MAX, connections_max, UINT) /* START of a gate: peers at the same time */
 FIELD(328, CONNECTIONS_PER_ADDRESS_MAX, connections_per_address_max, UINT)
 FIELD(329, STATUS_TEXT, status_text, TEXT)    /* CRASH: "signal 11", "exit 1" */
+
+/* 480-499: twins (docs/twin.md) */
+FIELD(480, TWIN, twin, TEXT)                  /* name of a twin; on a twin: address of its first */
+FIELD(481, TWIN_PART, twin_part, UINT)        /* what FOLLOW_READ reads */
+FIELD(482, LOG_SEGMENT, log_segment, UINT)
+FIELD(483, FILE_NUMBER, file_number, UINT)    /* of a body file */
+FIELD(484, MONTH, month, UINT)                /* yyyymm of a body file */
+FIELD(486, TWIN_APPLIED, twin_applied, UINT)  /* tombstones below this position are applied there */
+FIELD(487, TWIN_SIZE, twin_size, UINT)        /* all records committed on the first */
+FIELD(488, CHECKPOINT, checkpoint, TEXT)      /* C2SP signed note */
+FIELD(489, PUBLIC_KEY, public_key, BYTES)     /* Ed25519, of checkpoints */
+FIELD(490, KEYRING_SLOTS, keyring_slots, UINT)
+FIELD(491, VAULT_ID, vault_id, BYTES)
+FIELD(492, WRITTEN, written, UINT)            /* time of a marker, microseconds since 1970 */
+FIELD(493, NOW, now, UINT)                    /* the first's clock, microseconds since 1970 */
+FIELD(494, CERTIFICATE, certificate, TEXT)    /* SHA-256 of a certificate, hex */
+FIELD(495, TWIN_SECONDS, twin_seconds, UINT)  /* since the twin last had everything */
+FIELD(496, TWIN_REFUSED, twin_refused, TEXT)  /* why the twin takes nothing more from its first */
+FIELD(497, TWIN_POSITION, twin_position, UINT) /* records the twin has */
+FIELD(498, TLS_PEM, tls_pem, BYTES)           /* START of pull: its key and certificate */
+FIELD(499, TWIN_VERB, twin_verb, UINT)        /* FETCH: which question */

@@ -31,6 +31,9 @@ enum process_kind {
     PROCESS_WEB_REQUEST = 8, /* one per HTTPS connection thread */
     PROCESS_LENS = 9,
     PROCESS_LOCAL = 10, /* a command on this machine, owner or root */
+    PROCESS_FOLLOW_LISTENER = 13, /* the door for twins (docs/twin.md) */
+    PROCESS_FOLLOWER = 14,        /* one per connection of a twin */
+    PROCESS_PULL = 15,            /* on a twin: the connection to the first */
 };
 
 #endif
