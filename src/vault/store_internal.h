@@ -188,6 +188,8 @@ bool slot_for_unit(struct store *s, struct span unit, uint32_t *slot, struct err
 bool confirm_write(struct store *s, struct error *err);
 /* Best of the two copies into s->end and s->ledger; false (and an empty ledger) without one. */
 bool confirm_read(struct store *s);
+/* The confirmed tree: its edge and unfinished tiles into *out, which opens nothing. Any thread. */
+bool confirm_snapshot(struct store *s, struct ledger *out, struct error *err);
 void confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings);
 /* The checkpoint's signed note for a tree. */
 bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w,
