@@ -36,6 +36,8 @@ static bool verb_is_known(uint16_t v)
     case VERB_CHANGE:
     case VERB_TELL:
     case VERB_WATCH:
+    case VERB_COSIGN:
+    case VERB_POST:
     case VERB_FOLLOW_STATE:
     case VERB_FOLLOW_READ:
     case VERB_FETCH:

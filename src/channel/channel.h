@@ -32,6 +32,8 @@ enum verb {
     VERB_CHANGE = 9,    /* a fact */
     VERB_TELL = 10,     /* an event; answered */
     VERB_WATCH = 11,    /* from now on, NEWS */
+    VERB_POST = 12,     /* the vault, to the relay: these bytes go to that anchor; answered with what came back */
+    VERB_COSIGN = 13,   /* the witness door: a log's checkpoint and consistency proof */
     /* of a twin (docs/twin.md); also on the wire between two machines */
     VERB_FOLLOW_STATE = 16, /* what is committed: a signed head */
     VERB_FOLLOW_READ = 17,  /* stored bytes, as they lie there, into the shared buffer */

@@ -205,6 +205,27 @@ FIELD(327, CONNECTIONS_MAX, connections_max, UINT) /* START of a gate: peers at 
 FIELD(328, CONNECTIONS_PER_ADDRESS_MAX, connections_per_address_max, UINT)
 FIELD(329, STATUS_TEXT, status_text, TEXT)    /* CRASH: "signal 11", "exit 1" */
 
+/* 460-479: anchors (docs/anchors.md) */
+FIELD(460, SIGNED_NOTE, signed_note, TEXT)    /* a checkpoint as a C2SP signed note */
+FIELD(461, COSIGNATURE, cosignature, TEXT)    /* signature lines of a witness */
+FIELD(462, STAMP_TOKEN, stamp_token, BYTES)   /* RFC 3161 TimeStampToken, DER */
+FIELD(463, ANCHOR, anchor, GROUP)             /* START of the vault and the relay: one [witness X] or [timestamp X] */
+FIELD(464, URL, url, TEXT)
+FIELD(465, CA, ca, BYTES)                     /* trust anchors, PEM */
+FIELD(466, TREE_SIZE, tree_size, UINT)
+FIELD(467, TREE_ROOT, tree_root, BYTES)
+FIELD(468, OLD_SIZE, old_size, UINT)
+FIELD(469, CONSISTENCY, consistency, BYTES)   /* hashes of a consistency proof, 32 bytes each */
+FIELD(470, HTTP_STATUS, http_status, UINT)
+FIELD(471, HTTP_BODY, http_body, BYTES)
+FIELD(472, CONTENT_TYPE, content_type, TEXT)
+FIELD(473, VKEY, vkey, TEXT)                  /* C2SP verifier key */
+FIELD(474, WITNESSED, witnessed, GROUP)       /* {origin, tree_size, tree_root}: what was last cosigned of a log */
+FIELD(475, ORIGIN, origin, TEXT)
+FIELD(476, STAMPED, stamped, UINT)            /* time a witness or a TSA gives, microseconds since 1970 */
+FIELD(477, EVERY_S, every_s, UINT)            /* seconds */
+FIELD(478, RULE_BEFORE, rule_before, UINT)    /* position of the newest rule before it that is no log-witnessed, + 1 */
+FIELD(479, LATE, late, UINT)                  /* 1: an anchor has not succeeded for too long */
 /* 480-499: twins (docs/twin.md) */
 FIELD(480, TWIN, twin, TEXT)                  /* name of a twin; on a twin: address of its first */
 FIELD(481, TWIN_PART, twin_part, UINT)        /* what FOLLOW_READ reads */

@@ -30,7 +30,9 @@ enum process_kind {
     PROCESS_WEB = 7,         /* the gate's own session: keys, watch */
     PROCESS_WEB_REQUEST = 8, /* one per HTTPS connection thread */
     PROCESS_LENS = 9,
-    PROCESS_LOCAL = 10, /* a command on this machine, owner or root */
+    PROCESS_LOCAL = 10,   /* a command on this machine, owner or root */
+    PROCESS_RELAY = 11,   /* outbound connections: witnesses, time stamps */
+    PROCESS_WITNESS = 12, /* the door of logs that this Fanal witnesses */
     PROCESS_FOLLOW_LISTENER = 13, /* the door for twins (docs/twin.md) */
     PROCESS_FOLLOWER = 14,        /* one per connection of a twin */
     PROCESS_PULL = 15,            /* on a twin: the connection to the first */
