@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "vault/space.h"
 
 enum section {
     SECTION_NONE,
@@ -16,6 +17,7 @@ enum section {
     SECTION_LISTEN,
     SECTION_DICOM,
     SECTION_LIMITS,
+    SECTION_DISK,
     SECTION_PEER,
     SECTION_SENDER
 };
@@ -26,7 +28,8 @@ static const struct {
 } sections[] = {
     [SECTION_NONE] = { "", false },         [SECTION_SITE] = { "site", false },
     [SECTION_LISTEN] = { "listen", false }, [SECTION_DICOM] = { "dicom", false },
-    [SECTION_LIMITS] = { "limits", false }, [SECTION_PEER] = { "peer", true },
+    [SECTION_LIMITS] = { "limits", false }, [SECTION_DISK] = { "disk", false },
+    [SECTION_PEER] = { "peer", true },
     [SECTION_SENDER] = { "sender", true },
 };
 
@@ -301,6 +304,12 @@ static bool set_sender_unsupported(struct parse *p, struct span value)
     return true;
 }
 
+static bool set_disk_reserve(struct parse *p, struct span value)
+{
+    return conf_size_parse(value, SPACE_RESERVE_LEAST, SPACE_RESERVE_MOST, &p->conf.disk_reserve)
+           || wrong(p, p->line, "a size from 16 MiB to 1 TiB belongs here, like 2 GiB");
+}
+
 #define LIMIT_SETTERS(service)                                                                                         \
     static bool set_##service##_connections(struct parse *p, struct span value)                                        \
     {                                                                                                                  \
@@ -337,6 +346,7 @@ static const struct key {
     { SECTION_LIMITS, "hl7_connections_per_address", set_hl7_connections_per_address, false, false },
     { SECTION_LIMITS, "https_connections", set_https_connections, false, false },
     { SECTION_LIMITS, "https_connections_per_address", set_https_connections_per_address, false, false },
+    { SECTION_DISK, "reserve", set_disk_reserve, false, false },
     { SECTION_PEER, "ae", set_peer_ae, false, true },
     { SECTION_PEER, "address", set_peer_address, true, true },
     { SECTION_PEER, "may", set_peer_may, false, false },

@@ -72,6 +72,7 @@ struct conf {
     char ae[CONF_AE_SIZE];
     char storage_classes[CONF_STORAGE_CLASSES_MAX][CONF_UID_SIZE]; /* private ones, beside those of PS3.6 */
     size_t storage_class_count;
+    uint64_t disk_reserve; /* bytes; 0: the vault's default */
     struct conf_peer *peers; /* owned */
     size_t peer_count;
     struct conf_sender *senders; /* owned */
@@ -94,6 +95,9 @@ bool conf_is_our_ae(const struct conf *c, struct span called_ae);
 
 /* Decimal digits, at most eight. */
 bool conf_number_parse(struct span text, unsigned least, unsigned most, unsigned *out);
+
+/* "500 MiB", "2 GiB", "1 TiB": a number of at most eight digits and its unit. */
+bool conf_size_parse(struct span text, uint64_t least, uint64_t most, uint64_t *out);
 
 /* "127.0.0.1:11112", "[::1]:11112"; port 0: the system chooses one. */
 bool conf_listen_parse(struct span text, struct sockaddr_storage *out);

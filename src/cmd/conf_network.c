@@ -101,6 +101,28 @@ bool conf_listen_parse(struct span text, struct sockaddr_storage *out)
     return true;
 }
 
+bool conf_size_parse(struct span text, uint64_t least, uint64_t most, uint64_t *out)
+{
+    static const struct {
+        const char *name;
+        unsigned shift;
+    } units[] = { { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 } };
+    size_t digits = 0;
+    unsigned number;
+
+    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
+        digits++;
+    if (!conf_number_parse(span_part(text, 0, digits), 1, 99999999, &number))
+        return false;
+    for (size_t i = 0; i < COUNT_OF(units); i++)
+        if (span_equal(span_trim(span_part(text, digits, text.len), " \t"), span_str(units[i].name))
+            && number <= most >> units[i].shift && (uint64_t)number << units[i].shift >= least) {
+            *out = (uint64_t)number << units[i].shift;
+            return true;
+        }
+    return false;
+}
+
 bool conf_network_overlap(const struct conf_network *a, const struct conf_network *b)
 {
     return same_prefix(a->bytes, b->bytes, a->prefix_bits < b->prefix_bits ? a->prefix_bits : b->prefix_bits);

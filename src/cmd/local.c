@@ -79,7 +79,8 @@ static int own_vault(const char *dir, struct span secret, struct channel *channe
     ok = read_configuration(dir, &room->conf, &err) && local_become_owner(dir, &err);
     if (ok) {
         struct vault_options options = {
-            .store = { .clock = &clock_system, .log = &room->log, .secret = secret },
+            .store = { .clock = &clock_system, .log = &room->log, .secret = secret,
+                       .reserve_bytes = room->conf.disk_reserve },
             .timezone = room->conf.timezone,
         };
 

@@ -41,7 +41,7 @@ static bool open_sealed(struct room *room, const struct role *role, const char *
 {
     struct writer secret = writer_new(SECRET_BYTES_MAX);
     struct vault_options options = {
-        .store = { .clock = &clock_system, .log = &room->log },
+        .store = { .clock = &clock_system, .log = &room->log, .reserve_bytes = room->conf.disk_reserve },
         .timezone = room->conf.timezone,
     };
     bool ok = read_secret(role->fds[0], &secret, err);

@@ -205,6 +205,18 @@ FIELD(327, CONNECTIONS_MAX, connections_max, UINT) /* START of a gate: peers at 
 FIELD(328, CONNECTIONS_PER_ADDRESS_MAX, connections_per_address_max, UINT)
 FIELD(329, STATUS_TEXT, status_text, TEXT)    /* CRASH: "signal 11", "exit 1" */
 
+/* 420-439: the disk; what a second walk found */
+FIELD(420, SPACE_LEVEL, space_level, UINT)    /* enum space_level of an alarm: 0 fine, 1 30 days … 4 full */
+FIELD(421, SPACE_STATE, space_state, TEXT)    /* "ok", "days-30", "days-15", "days-5", "full" */
+FIELD(422, DAYS_LEFT, days_left, UINT)        /* until the reserve is reached, at the measured rate */
+FIELD(423, BYTES_PER_DAY, bytes_per_day, UINT)
+FIELD(424, RESERVE_BYTES, reserve_bytes, UINT)
+FIELD(425, TOTAL_BYTES, total_bytes, UINT)    /* of the file system */
+FIELD(426, SINCE, since, UINT)                /* µs: the first of several that are counted */
+FIELD(427, DIFFERENCE, difference, TEXT)      /* name of a field of which a gate said otherwise than the bytes do */
+FIELD(428, CHECKED, checked, UINT)            /* objects below this position were walked again */
+FIELD(429, REPEATS, repeats, UINT)            /* how often the same bytes came again that were refused */
+
 /* 460-479: anchors (docs/anchors.md) */
 FIELD(460, SIGNED_NOTE, signed_note, TEXT)    /* a checkpoint as a C2SP signed note */
 FIELD(461, COSIGNATURE, cosignature, TEXT)    /* signature lines of a witness */

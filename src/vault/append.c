@@ -156,6 +156,12 @@ static bool add_entry(struct store *s, struct batch *b, struct draft *d, const s
     return true;
 }
 
+/* What an entry will take of the disk: a large body is there already, and was granted while it came. */
+static size_t bytes_to_write(const struct append *a, const struct draft *d)
+{
+    return d->h.length + (a->body != NULL && !a->body->large ? body_stored_bytes(a->body->bytes) : 0);
+}
+
 static bool check_append(const struct store *s, const struct append *a, struct error *err)
 {
     if (s->read_only)
@@ -171,15 +177,18 @@ bool store_append(struct store *s, const struct append *a, uint64_t *position, s
 {
     struct draft d = { 0 };
     struct batch *b;
-    bool ok = check_append(s, a, err) && draft_entry(s, a, &d, err);
+    bool ok = check_append(s, a, err) && draft_entry(s, a, &d, err)
+              && space_grant(&s->space, a->body != NULL ? SPACE_OBJECTS : SPACE_RECORDS, bytes_to_write(a, &d), err);
 
     if (ok) {
         (void)pthread_mutex_lock(&s->lock);
         b = open_batch(s, a->body != NULL && !a->body->large ? body_stored_bytes(a->body->bytes) : 0, err);
         ok = b != NULL && add_entry(s, b, &d, a, err);
-        if (ok)
+        if (ok) {
             *position = d.h.position;
-        else if (b != NULL && b->count == 0) { /* an open batch is never empty */
+            b->waiting += bytes_to_write(a, &d);
+            atomic_fetch_add(&s->space.waiting, bytes_to_write(a, &d));
+        } else if (b != NULL && b->count == 0) { /* an open batch is never empty */
             s->open = NULL;
             writer_done(&b->log);
             free(b);

@@ -12,17 +12,6 @@
 
 #define LARGE_WRITE_BYTES ((size_t)1 << 20) /* ciphertext of a large body gathered before it is written */
 
-static bool space_for_objects(struct store *s, struct error *err)
-{
-    uint64_t free_bytes;
-
-    if (!disk_free_bytes(&s->disk, &free_bytes, err))
-        return false;
-    if (free_bytes < OBJECT_RESERVE_BYTES)
-        return error_set(err, ERR_NO_SPACE, "less than the reserve is free");
-    return true;
-}
-
 /* Memory for ciphertext: what an earlier body left, or none yet. */
 static struct writer stored_new(struct store *s)
 {
@@ -65,7 +54,7 @@ struct body *body_new(struct store *s, enum body_class body_class, struct span u
         (void)error_set(err, ERR_LIMIT, "no body of class %d with a unit of %zu bytes", (int)body_class, unit.len);
         return NULL;
     }
-    if (!space_for_objects(s, err))
+    if (!space_grant(&s->space, SPACE_OBJECTS, 0, err)) /* its bytes are granted when it is appended */
         return NULL;
     b = calloc(1, sizeof *b);
     if (b != NULL)
@@ -138,7 +127,7 @@ static bool flush_large(struct body *b, struct error *err)
                          (off_t)stored.len); /* so that the sync at the end is short */
     b->stored_from += stored.len;
     writer_reset(&b->stored);
-    return space_for_objects(b->store, err);
+    return space_grant(&b->store->space, SPACE_OBJECTS, LARGE_WRITE_BYTES, err); /* for the next ones */
 }
 
 /* Encrypts the scratch as the next chunk. */

@@ -297,13 +297,15 @@ static void plan_again(struct store *s)
             s->plan.next_number = s->plan.in_use[c].number + 1;
 }
 
-/* With the lock held: the batch goes to the owner, told or not. */
-static void hand_back(struct store *s, struct batch *b, bool committed)
+/* With the lock held: the batch goes to the owner; why it is not committed, if it is not. */
+static void hand_back(struct store *s, struct batch *b, enum error_code why)
 {
     static const uint64_t one = 1;
 
-    b->committed = committed;
+    b->committed = why == ERR_NONE;
+    b->why = why;
     b->next = NULL;
+    atomic_fetch_sub(&s->space.waiting, b->waiting);
     if (s->done_last != NULL)
         s->done_last->next = b;
     else
@@ -314,7 +316,7 @@ static void hand_back(struct store *s, struct batch *b, bool committed)
 }
 
 /* With the lock held: nothing that waits will be committed. */
-static void fail_open(struct store *s)
+static void fail_open(struct store *s, enum error_code why)
 {
     struct batch *b = s->open;
 
@@ -322,7 +324,7 @@ static void fail_open(struct store *s)
     plan_again(s);
     if (b != NULL) {
         release_bodies(b);
-        hand_back(s, b, false);
+        hand_back(s, b, why);
     }
 }
 
@@ -331,6 +333,7 @@ static void commit_one(struct store *s, struct batch *b)
     struct error err = { 0 };
     struct marker m;
     struct hash hash;
+    enum error_code why;
     enum outcome outcome = write_batch(s, b, &m, &hash, &err);
 
     if (outcome == OUTCOME_DONE && !adopt(s, b, &m, &hash, &err))
@@ -348,9 +351,10 @@ static void commit_one(struct store *s, struct batch *b)
             s->latched = ERR_IO;
         log_error(s->log, outcome == OUTCOME_LATCH ? "vault.latched" : "vault.undone", f_err(&err));
     }
-    hand_back(s, b, outcome == OUTCOME_DONE);
+    why = outcome == OUTCOME_DONE ? ERR_NONE : outcome == OUTCOME_UNDO ? err.code : ERR_IO;
+    hand_back(s, b, why);
     if (outcome != OUTCOME_DONE)
-        fail_open(s); /* its positions and places no longer follow what is committed */
+        fail_open(s, why); /* its positions and places no longer follow what is committed */
     (void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -390,8 +394,10 @@ static void confirm(struct store *s)
 {
     struct error err = { 0 };
 
-    if (!confirm_write(s, &err))
-        (void)sync_error_latches(s, &err);
+    if (confirm_write(s, &err))
+        s->postponed = false;
+    else if (!s->postponed || (err.code != ERR_NO_SPACE && err.code != ERR_MEMORY)) /* said once */
+        s->postponed = !sync_error_latches(s, &err);
 }
 
 static struct timespec in_ms(unsigned ms)
@@ -420,7 +426,8 @@ static enum duty next_duty(struct store *s)
             return DUTY_COMMIT;
         if (s->want_growth && !latched)
             return DUTY_GROW;
-        if (!latched && s->unconfirmed && (s->stop || s->entries_since_confirm >= s->tuning.confirm_entries))
+        if (!latched && s->unconfirmed
+            && (s->stop || (!s->postponed && s->entries_since_confirm >= s->tuning.confirm_entries)))
             return DUTY_CONFIRM;
         if (s->stop)
             return DUTY_STOP;
@@ -428,7 +435,7 @@ static enum duty next_duty(struct store *s)
             (void)pthread_cond_wait(&s->work, &s->lock);
             continue;
         }
-        until = in_ms(CONFIRM_IDLE_MS);
+        until = in_ms(s->postponed ? CONFIRM_RETRY_MS : CONFIRM_IDLE_MS);
         if (pthread_cond_timedwait(&s->work, &s->lock, &until) == ETIMEDOUT && !(s->open != NULL && s->kicked))
             return DUTY_CONFIRM;
     }
@@ -447,7 +454,7 @@ static void *commit_main(void *context)
         if (duty == DUTY_STOP || (duty == DUTY_CONFIRM && s->stop && confirm_failed))
             break;
         if (duty == DUTY_FAIL) {
-            fail_open(s);
+            fail_open(s, ERR_IO);
             continue;
         }
         if (duty == DUTY_COMMIT) {

@@ -1,5 +1,6 @@
 /* Batches, counters and the kinds of records. See folder.h. */
 #include "vault/folding.h"
+#include "vault/space.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -8,6 +9,8 @@
 #define FACTS_MAX ((size_t)64 * 1024 * 1024) /* more than the largest message a gate takes */
 #define RECORD_MEMORY_MAX ((size_t)64 * 1024 * 1024)
 #define FUTURE_MAX_US ((int64_t)24 * 3600 * 1000000) /* a sender's clock or zone may be off; a year is a lie */
+
+#define ENTRY_OVERHEAD_BYTES 320 /* header, tag, padding, its leaf in marker and ledger, its place in the index */
 
 static const char *const texts[] = {
 #define S(name, text) text,
@@ -91,8 +94,35 @@ int64_t folder_moment(const struct folder *f, struct span text, struct span zone
     return us > 0 ? us : 0;
 }
 
+static void write_day(struct folder *f)
+{
+    struct sql_call q;
+
+    if (f->today.count > 0) {
+        q = sql_begin(&f->sql, ADD_DAY);
+        sql_int(&q, f->today.day);
+        sql_int(&q, f->today.bytes);
+        sql_int(&q, f->today.count);
+        sql_run(&q);
+    }
+    f->today.bytes = f->today.count = 0;
+}
+
+/* Bytes that an entry takes in log and bodies, near enough for a rate. */
+static void count_bytes(struct folder *f, const struct entry *e, struct span facts)
+{
+    const int64_t day = (int64_t)(e->received_us / SPACE_DAY_US);
+
+    if (day != f->today.day)
+        write_day(f);
+    f->today.day = day;
+    f->today.bytes += (int64_t)(e->body_bytes + facts.len + ENTRY_OVERHEAD_BYTES);
+    f->today.count++;
+}
+
 static void write_counts(struct folder *f)
 {
+    write_day(f);
     for (size_t i = 0; i < f->tally_count; i++) {
         struct sql_call q = sql_begin(&f->sql, ADD_TALLY);
 
@@ -188,6 +218,11 @@ static void fold_event(struct folder *f, const struct record *r)
     sql_int(&q, r->received);
     sql_blob(&q, r->facts);
     sql_run(&q);
+    if (record_text(r, FIELD_SPACE_LEVEL).len > 0) { /* of the vault alone: no gate can tell it */
+        q = sql_begin(&f->sql, SET_SPACE);
+        sql_int(&q, (int64_t)field_uint(record_text(r, FIELD_SPACE_LEVEL)));
+        sql_run(&q);
+    }
 }
 
 static void fold_damaged(struct folder *f, uint64_t position)
@@ -324,6 +359,7 @@ static bool fold_at(struct folder *f, struct store *s, uint64_t position, uint8_
         return true;
     }
     folder_digest(&e, writer_span(&f->entry), digest);
+    count_bytes(f, &e, writer_span(&f->entry));
     fold_entry(f, &e, writer_span(&f->entry), news, context);
     return true;
 }
@@ -334,6 +370,7 @@ static void undo(struct folder *f)
     (void)sqlite3_exec(f->sql.db, "ROLLBACK", NULL, NULL, NULL);
     sql_forget_failure(&f->sql);
     f->tally_count = f->source_count = 0;
+    f->today = (struct pending_day){ .count = 0 };
     f->next_version = 0;
     memset(f->series_changes, 0, sizeof f->series_changes);
     memset(&f->patients, 0, sizeof f->patients);

@@ -35,7 +35,13 @@ struct pending_count {
     uint64_t latest;
 };
 
-#define FIELDS_MAX 400 /* above the numbers of field_list.h */
+/* What a batch adds to one day. */
+struct pending_day {
+    int64_t day; /* since 1970, by receipt */
+    int64_t bytes, count;
+};
+
+#define FIELDS_MAX 600 /* above the numbers of field_list.h */
 
 #define DEFERRED_SLOTS 64 /* direct-mapped by row id */
 
@@ -51,6 +57,7 @@ struct folder {
     struct cache patients, studies, series;
     struct pending_count tallies[PENDING_COUNTS_MAX], sources[PENDING_COUNTS_MAX];
     size_t tally_count, source_count;
+    struct pending_day today; /* written when another day comes or the batch ends */
     struct series_change series_changes[DEFERRED_SLOTS];
     int64_t next_version; /* id of the next observation_version row; 0: not known */
     struct span top[FIELDS_MAX]; /* of the record being folded, by field number: first value at the top level */
@@ -151,6 +158,10 @@ struct observation_counter *observation_counter_new(struct folder *f, size_t obs
                  " ON CONFLICT (name) DO UPDATE SET count = count + ?2")                                              \
     S(ADD_SOURCE, "INSERT INTO source (name, kind, latest, count) VALUES (?1, ?2, ?3, ?4)"                            \
                   " ON CONFLICT (name) DO UPDATE SET kind = ?2, latest = max(latest, ?3), count = count + ?4")        \
+    S(ADD_DAY, "INSERT INTO day (day, bytes, count) VALUES (?1, ?2, ?3)"                                              \
+               " ON CONFLICT (day) DO UPDATE SET bytes = bytes + ?2, count = count + ?3")                             \
+    S(SET_SPACE, "INSERT INTO fold (name, value, bytes) VALUES ('space', ?1, x'')"                                    \
+                 " ON CONFLICT (name) DO UPDATE SET value = ?1")                                                      \
     S(ADD_OBJECT, "INSERT INTO object (position, kind, state, received, served, patient, series, sop_uid, first,"     \
                   " slice, number, facts) VALUES (?1, ?2, ?3, ?4, ?5, nullif(?6, 0), nullif(?7, 0), nullif(?8, ''),"  \
                   " nullif(?9, -1), ?10, ?11, ?12)")                                                                  \

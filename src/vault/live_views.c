@@ -13,6 +13,7 @@
 #include "vault/news.h"
 
 #define BATCH_ENTRIES 1000 /* one transaction: large enough to be fast, small enough not to keep readers' WAL */
+#define HEAL_RETRY_MS 10000 /* after views that could not be made again: each try reads the whole log */
 #define RETRY_MS 500       /* after a failure that waiting may heal (disk full, memory) */
 /* Folding few entries costs nearly as much as folding many: while nobody asks for them they gather this long. */
 #define GATHER_MS 20
@@ -44,6 +45,7 @@ struct live_views {
     uint64_t folded;
     unsigned generation; /* of current */
     bool stop, damaged;
+    bool starved; /* no space to fold: what is folded is answered, until there is */
 };
 
 struct views_reader {
@@ -137,8 +139,17 @@ static bool make_again(struct live_views *v, struct error *err)
         return true;
     }
     folder_free(folder);
-    views_close(views);
+    views_remove(views); /* half-made ones would only fill the disk */
     return false;
+}
+
+/* Views that are older than the log for want of space are better than none: reading goes on with them. */
+static bool starve(struct live_views *v, const struct error *why)
+{
+    v->starved = why->code == ERR_NO_SPACE;
+    if (v->starved)
+        log_error(v->log, "views.starved", f_err(why));
+    return v->starved;
 }
 
 static bool open_current(struct live_views *v, struct error *err)
@@ -147,8 +158,8 @@ static bool open_current(struct live_views *v, struct error *err)
     struct folder *folder = views != NULL ? folder_new(views, v->secret, &v->zone, err) : NULL;
     uint64_t folded = 0;
 
-    if (folder != NULL && fits_store(folder, v->store, err) && catch_up(v, folder, &folded, err)
-        && install(v, views, folder, folded, err))
+    if (folder != NULL && fits_store(folder, v->store, err)
+        && (catch_up(v, folder, &folded, err) || starve(v, err)) && install(v, views, folder, folded, err))
         return true;
     folder_free(folder);
     views_close(views);
@@ -247,10 +258,14 @@ static bool fold_some(struct live_views *v, uint64_t end)
         news_publish(v->news); /* whoever acts on it asks for the position below, and waits for it */
     } else {
         news_withdraw(v->news);
-        log_error(v->log, "views.fold-failed", f_str("reason", error_name(err.code)), f_err(&err));
+        if (err.code != ERR_NO_SPACE)
+            log_error(v->log, "views.fold-failed", f_str("reason", error_name(err.code)), f_err(&err));
+        else if (!v->starved)
+            log_error(v->log, "views.starved", f_err(&err));
     }
     (void)pthread_mutex_lock(&v->mutex);
     v->folded += folded;
+    v->starved = !ok && err.code == ERR_NO_SPACE;
     v->damaged = v->damaged || (!ok && err.code == ERR_DAMAGED);
     (void)pthread_cond_broadcast(&v->progress);
     (void)pthread_mutex_unlock(&v->mutex);
@@ -289,7 +304,7 @@ static void *follow(void *context)
         ok = damaged ? heal(v) : fold_some(v, store_committed_size(v->store));
         (void)pthread_mutex_lock(&v->mutex);
         if (!ok && !v->stop)
-            wait_for(&v->work, &v->mutex, RETRY_MS);
+            wait_for(damaged ? &v->hurry : &v->work, &v->mutex, damaged ? HEAL_RETRY_MS : RETRY_MS);
     }
     (void)pthread_mutex_unlock(&v->mutex);
     return NULL;
@@ -422,10 +437,10 @@ static bool reach(struct live_views *v, uint64_t position, unsigned *generation,
         (void)pthread_cond_signal(&v->work);
         (void)pthread_cond_signal(&v->hurry);
     }
-    while ((v->folded < position || (v->damaged && position > 0)) && clock_monotonic_ms(v->clock) < until_ms)
+    while (((v->folded < position && !v->starved) || (v->damaged && position > 0)) && clock_monotonic_ms(v->clock) < until_ms)
         wait_for(&v->progress, &v->mutex, RETRY_MS);
     v->waiting--;
-    ok = v->folded >= position && !v->damaged;
+    ok = (v->folded >= position || v->starved) && !v->damaged;
     *generation = v->generation;
     (void)pthread_mutex_unlock(&v->mutex);
     if (ok)

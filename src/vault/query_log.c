@@ -125,6 +125,7 @@ static void put_store(struct query *q)
     put_figure(q, SPAN_LIT("damaged"), s.damaged);
     put_figure(q, SPAN_LIT("commits"), s.commits);
     put_figure(q, SPAN_LIT("syncs"), s.syncs);
+    query_put_space(q, &s);
 }
 
 bool query_status(struct query *q, struct error *err)

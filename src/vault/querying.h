@@ -44,6 +44,9 @@ query_function query_patients, query_patient, query_observations, query_reports,
     query_instances, query_instance, query_list, query_study_objects, query_sources, query_attention, query_journal,
     query_status;
 
+/* The disk: reserve, rate, days that are left, alarm. */
+void query_put_space(struct query *q, const struct store_status *s);
+
 /* Parameter n: a key, whose patient the study s must be of; empty: anybody's. */
 #define OF_PATIENT(n)                                                                                        \
     "(?" n " = '' OR s.patient IN (SELECT m.id FROM patient m JOIN patient k ON k.root = m.root WHERE k.key = ?" n "))"
@@ -134,6 +137,8 @@ query_function query_patients, query_patient, query_observations, query_reports,
     S(Q_JOURNAL, "SELECT position, received, facts FROM event WHERE position > ?1 ORDER BY position LIMIT ?2")        \
     S(Q_TALLY, "SELECT name, count FROM tally ORDER BY name")                                                         \
     S(Q_FOLDED, "SELECT value FROM fold WHERE name = 'position'")                                                     \
+    S(Q_DAYS, "SELECT coalesce(sum(iif(day >= ?1, bytes, 0)), 0), min(day) FROM day WHERE day <= ?2")                 \
+    S(Q_SPACE_LEVEL, "SELECT value FROM fold WHERE name = 'space'")                                                   \
     S(Q_VERSIONS, "SELECT position FROM object WHERE sop_uid = ?1 AND state IN ('stored', 'alternate', 'conflict')"   \
                   " ORDER BY served DESC, position LIMIT ?2")
 

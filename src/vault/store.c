@@ -60,6 +60,7 @@ static struct store *store_alloc(const char *dir, const struct store_options *o,
     (void)pthread_cond_init(&s->sync_work, NULL);
     (void)pthread_cond_init(&s->sync_done, NULL);
     (void)pthread_condattr_destroy(&monotonic);
+    s->reserve_bytes = o->reserve_bytes;
     if (disk_init(&s->disk, &s->tuning, dir, err) && seal_suite_init(&s->suite, err)
         && seal_init(&s->owner_seal, &s->suite, err) && seal_init(&s->commit_seal, &s->suite, err))
         return s;
@@ -169,6 +170,15 @@ static void add_up(struct store *s)
     atomic_store(&s->body_bytes, bodies);
 }
 
+void store_measure(struct store *s)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < COUNT_OF(directories); i++)
+        sum += bytes_in(s, directories[i]);
+    atomic_store(&s->disk_bytes, sum + bytes_in(s, "views"));
+}
+
 static bool record_start_events(struct store *s, struct error *err);
 
 static bool open_parts(struct store *s, const struct store_options *o, struct error *err)
@@ -178,6 +188,8 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
 
     if (!disk_exists(&s->disk, "keyring.0") && !disk_exists(&s->disk, "keyring.1"))
         return error_set(err, ERR_NOT_FOUND, "%s holds no store", s->disk.root);
+    if (!space_init(&s->space, &s->disk, s->clock, s->reserve_bytes, err))
+        return false;
     if (!lock_store(s, err))
         return false;
     s->keyring = keyring_open(&s->disk, &s->suite, o->secret, s->read_only, keyring_says, s, err);
@@ -189,6 +201,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
         start_finding(s, "checkpoint speaks of %llu records, the log holds %llu: it was rolled back",
                       (unsigned long long)size, (unsigned long long)s->end.marker.size);
     add_up(s);
+    store_measure(s);
     s->root = s->end.marker.root;
     s->told = s->end;
     atomic_store(&s->newest_rule, s->end.marker.newest_rule);
@@ -294,7 +307,8 @@ size_t store_completed(struct store *s, struct completion *out, size_t max)
         struct batch *b = s->done;
         const struct batch_item *item = &b->items[b->completed];
 
-        out[n++] = (struct completion){ .position = item->position, .cookie = item->cookie, .committed = b->committed };
+        out[n++] = (struct completion){ .position = item->position, .cookie = item->cookie,
+                                         .committed = b->committed, .why = b->why };
         if (++b->completed < b->count)
             continue;
         s->done = b->next;
@@ -325,6 +339,11 @@ void store_status(struct store *s, struct store_status *out)
     st.size = atomic_load(&s->size);
     memcpy(st.root, s->root.bytes, HASH_BYTES);
     (void)pthread_mutex_unlock(&s->lock);
+    st.total_bytes = s->space.total_bytes;
+    st.reserve_bytes = s->space.floors.objects;
+    st.records_bytes = s->space.floors.records;
+    st.disk_bytes = atomic_load(&s->disk_bytes);
+    st.now_us = clock_wall_us(s->clock);
     (void)disk_free_bytes(&s->disk, &st.free_bytes, NULL);
     *out = st;
 }

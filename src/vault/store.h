@@ -24,6 +24,7 @@ struct store_options {
     const struct log *log;
     struct span secret;          /* passphrase or key file content; wiped by its owner after store_open() */
     bool read_only;              /* verify, list on a store that nobody serves: cuts nothing, writes nothing */
+    uint64_t reserve_bytes;      /* free space that objects leave alone; 0: vault/space.h's default */
     const struct tuning *tuning; /* vault/tuning.h, for tests; NULL: as a service has it */
 };
 
@@ -80,6 +81,7 @@ struct completion {
     uint64_t position;
     void *cookie;
     bool committed; /* false: failed, nothing of it is promised */
+    enum error_code why; /* … ERR_NO_SPACE, ERR_MEMORY: the store goes on; ERR_IO: it has to be opened again */
 };
 
 /* Up to max completions, in log order. */
@@ -121,11 +123,17 @@ struct store_status {
     uint64_t size;    /* committed entries */
     uint8_t root[32]; /* RFC 9162 root over them */
     uint64_t log_bytes, body_bytes;
-    uint64_t free_bytes; /* of the file system */
+    uint64_t free_bytes, total_bytes; /* of the file system */
+    uint64_t reserve_bytes;           /* with fewer free bytes no object is taken … */
+    uint64_t records_bytes;           /* … and with fewer than these no entry at all */
+    uint64_t disk_bytes;              /* of all files of the vault, as last measured: log, bodies, views, ledger */
+    uint64_t now_us;
     uint64_t damaged;    /* damaged entries seen since open */
     uint64_t commits, syncs;
 };
 void store_status(struct store *s, struct store_status *out);
+/* Adds up disk_bytes again: reads directories, so it may take a while. Any thread. */
+void store_measure(struct store *s);
 
 /* One finding of a verify: a sentence without patient data that names record, or file and offset. */
 typedef void verify_report(void *context, const char *finding);

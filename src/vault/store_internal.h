@@ -15,13 +15,14 @@
 #include "vault/hasher.h"
 #include "vault/keyring.h"
 #include "vault/ledger.h"
+#include "vault/space.h"
 #include "vault/store.h"
 #include "vault/tuning.h"
 
 #define BATCH_LOG_BYTES_MAX ((size_t)32 << 20) /* entries of a commit: keeps offsets in a segment far below 2^32 */
 #define BATCH_BODY_BYTES_MAX ((size_t)32 << 20)   /* bodies that wait in memory; then an append waits for the disk */
-#define OBJECT_RESERVE_BYTES ((uint64_t)32 << 20) /* free space that only facts and events may use */
 #define CONFIRM_IDLE_MS      50u                  /* quiet after which a commit is confirmed; the promise is 100 */
+#define CONFIRM_RETRY_MS     2000u                /* after one that found no space: nothing promised depends on it */
 #define CONFIRM_BYTES_MAX    ((size_t)64 << 10)
 #define CUT_SAVED_BYTES_MAX  ((uint64_t)64 << 20)
 #define SEGMENTS_MAX         65536u
@@ -77,9 +78,11 @@ struct batch {
     struct hash leaves[COMMIT_ENTRIES_MAX];
     size_t count;
     size_t body_bytes;
+    size_t waiting; /* bytes of bodies and entries that were granted (space.h) and are not written yet */
     uint64_t newest_rule;
     struct body_file in_use[BODY_CLASS_COUNT]; /* once this is written */
     bool committed;
+    enum error_code why; /* where it is not */
     size_t completed; /* items already told */
 };
 
@@ -110,6 +113,9 @@ struct store {
     bool read_only;
     struct tuning tuning;
     struct disk disk;
+    struct space space;
+    uint64_t reserve_bytes;      /* as configured */
+    _Atomic uint64_t disk_bytes; /* as last measured */
     int lock_fd;
     struct seal_suite suite;
     struct keyring *keyring;
@@ -148,6 +154,7 @@ struct store {
     uint64_t confirm_sequence;
     struct writer large_names; /* LARGE_NAME_BYTES each: bodies to be renamed at the next confirm */
     bool unconfirmed;
+    bool postponed; /* the last confirm found no space */
 
     /* between commit and sync thread */
     pthread_mutex_t sync_lock;

@@ -101,6 +101,20 @@ void views_close(struct views *v)
     free(v);
 }
 
+void views_remove(struct views *v)
+{
+    char wal[PATH_MAX + 4];
+
+    if (v == NULL)
+        return;
+    (void)sqlite3_close(v->writer);
+    v->writer = NULL;
+    (void)snprintf(wal, sizeof wal, "%s-wal", v->path);
+    (void)unlink(wal);
+    (void)unlink(v->path);
+    views_close(v);
+}
+
 sqlite3 *views_writer(struct views *v)
 {
     return v->writer;
@@ -213,7 +227,7 @@ struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], s
         return NULL;
     }
     if (!make_database(v, err)) {
-        views_close(v);
+        views_remove(v);
         return NULL;
     }
     return v;

@@ -23,6 +23,8 @@ struct views *views_open(const char *dir, const uint8_t key[PAGE_KEY_BYTES], str
 struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], struct error *err);
 /* Makes it the current one, durably, and removes every other. */
 bool views_publish(struct views *v, struct error *err);
+/* Closes it and removes its files: one that will not become current. NULL allowed. */
+void views_remove(struct views *v);
 void views_close(struct views *v); /* every other connection is closed before; NULL allowed */
 
 /* The one connection that writes and checkpoints; owned by the view. */

@@ -71,6 +71,7 @@
     TABLE(source, "name TEXT PRIMARY KEY, kind TEXT NOT NULL, latest INTEGER NOT NULL, count INTEGER NOT NULL",    \
           "name")                                                                                                  \
     TABLE(tally, "name TEXT PRIMARY KEY, count INTEGER NOT NULL", "name")                                          \
+    TABLE(day, "day INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, count INTEGER NOT NULL", "day")                   \
     TABLE(damaged, "position INTEGER PRIMARY KEY", "position")
 
 #define VIEW_INDEXES(INDEX)                                                                    \

@@ -28,7 +28,7 @@ struct bell {
 };
 
 struct bells {
-    struct bell store, vault, quick, slow, comparing, longest, control;
+    struct bell store, vault, quick, slow, comparing, longest, space, control;
     struct role *role; /* NULL for a command's own vault */
 };
 
@@ -66,6 +66,15 @@ static void longest_ready(struct room *room, struct watched *self)
 {
     (void)self;
     jobs_done(room->longest, room);
+}
+
+static void space_ready(struct room *room, struct watched *self)
+{
+    uint64_t expired;
+
+    (void)self;
+    (void)!read(room->space.timer_fd, &expired, sizeof expired);
+    space_watch_turn(room);
 }
 
 void room_admit_local(struct room *room, int fd)
@@ -148,6 +157,7 @@ static bool hang_bells(struct room *room, struct bells *bells, struct error *err
            && ring(room, &bells->slow, jobs_fd(room->slow), slow_ready, err)
            && ring(room, &bells->comparing, jobs_fd(room->comparing), comparing_ready, err)
            && ring(room, &bells->longest, jobs_fd(room->longest), longest_ready, err)
+           && ring(room, &bells->space, room->space.timer_fd, space_ready, err)
            && ring(room, &bells->control, bells->role == NULL ? -1 : role_fd(bells->role), control_ready, err);
 }
 
@@ -175,6 +185,7 @@ static void settle(struct room *room)
     LIST_FOREACH (s, &room->sessions, all)
         session_end(room, s);
     strangers_tell(room, true);
+    space_watch_stop(room);
     store_kick(room->store);
     put_completed(room);
 }
@@ -182,6 +193,8 @@ static void settle(struct room *room)
 bool room_open(struct room *room, const char *dir, const struct vault_options *options, struct error *err)
 {
     room->clock = options->store.clock;
+    room->space.timer_fd = -1;
+    room->space.late.events = writer_new(LATE_BYTES_MAX);
     (void)snprintf(room->dir, sizeof room->dir, "%s", dir);
     LIST_INIT(&room->sessions);
     LIST_INIT(&room->settling);
@@ -203,7 +216,7 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
 bool room_serve(struct room *room, struct role *role, struct error *err)
 {
     struct bells bells = { .role = role };
-    bool ok = hang_bells(room, &bells, err) && (role == NULL || role_ready(role, err));
+    bool ok = (role == NULL || space_watch_start(room, err)) && hang_bells(room, &bells, err) && (role == NULL || role_ready(role, err));
 
     while (ok && !room->stopping && !room->broken && (role != NULL || room->session_count > 0))
         ok = turn(room, err);
@@ -221,6 +234,7 @@ void room_close(struct room *room)
     jobs_free(room->slow, room);
     jobs_free(room->quick, room);
     lens_slot_free(room->lens);
+    space_watch_done(room);
     vault_close(room->vault);
     conf_done(&room->conf);
     sodium_memzero(&room->accounts, sizeof room->accounts);

@@ -18,6 +18,7 @@
 #include "cmd/conf.h"
 #include "cmd/room/accounts.h"
 #include "cmd/room/jobs.h"
+#include "vault/space.h"
 #include "vault/vault.h"
 
 /* Conversations at once, listeners and lenses included; one more is closed at once. */
@@ -37,6 +38,24 @@ struct stranger {
     char address[64];
     uint64_t minute;
     uint64_t events, untold;
+};
+
+/* Events that the disk had no room for, kept until it has. */
+#define LATE_BYTES_MAX ((size_t)1 << 20)
+struct late {
+    struct writer events; /* received (8), length (4), field list; whole ones */
+    size_t kept;
+    uint64_t counted; /* beyond those: their number is all that is known */
+    uint64_t since;   /* µs: the first of them */
+};
+
+/* The disk as it was last looked at (room_space.c). */
+struct space_watch {
+    struct late late;
+    enum space_level level; /* as recorded */
+    bool measuring;         /* a job looks */
+    uint64_t measured_ms;   /* 0: never */
+    int timer_fd;
 };
 
 struct room;
@@ -109,6 +128,7 @@ struct room {
     struct settling_list settling; /* resends that wait for the first one's commit */
     uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */
     struct stranger strangers[STRANGERS_MAX];
+    struct space_watch space;
     char no_password[129];             /* hash of nothing: checked where there is no such user */
     uint8_t message[CHANNEL_MESSAGE_MAX];
 };
@@ -170,7 +190,25 @@ void event_record(struct room *room, const char *event, const struct session *s,
 bool stranger_event_record(struct room *room, const char *event, const struct session *s, const char *outcome,
                            const char *reason, struct span more);
 
+/* Appends one event as it is. False with *err: nothing of it is recorded. */
+bool event_append(struct room *room, uint64_t received_us, struct span facts, struct error *err);
+
 /* Records the counts of minutes that are over; `all`: of this one too. */
 void strangers_tell(struct room *room, bool all);
+
+/* ---- room_space.c ---- */
+
+/* Begins to look at the disk every SPACE_TICK_S seconds. */
+#define SPACE_TICK_S 5
+bool space_watch_start(struct room *room, struct error *err);
+void space_watch_done(struct room *room);
+/* The timer's turn: records what waited for space, measures now and then, raises and ends alarms. */
+void space_watch_turn(struct room *room);
+/* An object was refused for want of space: everybody is to know. */
+void space_refused(struct room *room);
+/* The disk takes no event now: this one is recorded when it does (facts empty: only counted). */
+void space_event_late(struct room *room, uint64_t received_us, struct span facts);
+/* At an orderly stop: records what can be, says in the log what cannot. */
+void space_watch_stop(struct room *room);
 
 #endif

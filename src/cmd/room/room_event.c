@@ -14,14 +14,26 @@ static void events_unit(uint64_t wall_us, char *out, size_t cap)
     (void)snprintf(out, cap, "events:%04d-%02d", tm.tm_year + 1900, tm.tm_mon + 1);
 }
 
+bool event_append(struct room *room, uint64_t received_us, struct span facts, struct error *err)
+{
+    char unit[32];
+    uint64_t position;
+    struct append a = { .kind = RECORD_EVENT, .received_us = received_us, .facts = facts };
+
+    events_unit(received_us, unit, sizeof unit);
+    a.unit = span_str(unit);
+    if (!vault_append(room->vault, &a, &position, err))
+        return false;
+    store_kick(room->store);
+    return true;
+}
+
 void event_record(struct room *room, const char *event, const struct session *s, const char *outcome, const char *reason,
                   struct span more)
 {
     struct writer w = writer_new(CHANNEL_MESSAGE_MAX);
     struct error err = { 0 };
-    char unit[32];
-    uint64_t position;
-    struct append a = { .kind = RECORD_EVENT, .received_us = clock_wall_us(room->clock) };
+    const uint64_t now = clock_wall_us(room->clock);
 
     field_put_str(&w, FIELD_EVENT, event);
     field_put_str(&w, FIELD_ACTOR, s != NULL && s->rights.actor[0] != '\0' ? s->rights.actor : "fanal");
@@ -31,13 +43,12 @@ void event_record(struct room *room, const char *event, const struct session *s,
     if (reason != NULL)
         field_put_str(&w, FIELD_REASON, reason);
     write_span(&w, more);
-    events_unit(a.received_us, unit, sizeof unit);
-    a.unit = span_str(unit);
-    a.facts = writer_span(&w);
-    if (!writer_ok(&w, &err, event) || !vault_append(room->vault, &a, &position, &err))
-        log_error(&room->log, "event.not-recorded", f_str("event", event), f_err(&err));
-    else
-        store_kick(room->store);
+    if (!writer_ok(&w, &err, event) || !event_append(room, now, writer_span(&w), &err)) {
+        if (err.code == ERR_NO_SPACE)
+            space_event_late(room, now, writer_span(&w));
+        else
+            log_error(&room->log, "event.not-recorded", f_str("event", event), f_err(&err));
+    }
     writer_done(&w);
 }
 

@@ -164,7 +164,9 @@ static void answer_committed(struct room *room, struct awaited *self, const stru
     struct error err = { 0 };
 
     if (!c->committed)
-        (void)error_set(&err, ERR_IO, "the commit failed");
+        (void)error_set(&err, c->why, "the commit failed");
+    if (c->why == ERR_NO_SPACE)
+        space_refused(room);
     field_put_uint(&w, FIELD_POSITION, c->position);
     field_put_str(&w, FIELD_STATE, p->st.state);
     if (p->st.has_first)
@@ -218,6 +220,8 @@ void put_append(struct room *room, struct session *s, uint32_t id, const struct 
 
 void put_answer_fault(struct room *room, struct session *s, uint32_t id, const struct error *err)
 {
+    if (err->code == ERR_NO_SPACE)
+        space_refused(room);
     room->broken |= err->code == ERR_IO; /* the supervisor starts another vault, which opens the store again */
     log_warn(&room->log, "put.failed", f_uint("session", s->number), f_str("code", error_name(err->code)), f_err(err));
     body_free(s->body);
@@ -270,8 +274,10 @@ void put_completed(struct room *room)
         for (size_t i = 0; i < n; i++) {
             struct awaited *a = done[i].cookie;
 
-            if (a != NULL) /* else an event: nobody waits */
+            if (a != NULL)
                 a->committed(room, a, &done[i]);
+            else if (!done[i].committed && !room->broken) /* an event: nobody waits, but it is missed */
+                space_event_late(room, clock_wall_us(room->clock), (struct span){ NULL, 0 });
         }
     put_settle_waiting(room);
 }

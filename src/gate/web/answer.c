@@ -44,12 +44,13 @@ static unsigned status_of(enum error_code code)
         return 413;
     case ERR_UNSUPPORTED:
         return 415;
-    case ERR_NO_SPACE:
     case ERR_TIMEOUT:
     case ERR_CLOSED:
     case ERR_BUSY:
     case ERR_SEALED:
         return 503;
+    case ERR_NO_SPACE: /* RFC 4918 §11.5: Insufficient Storage */
+        return 507;
     case ERR_NONE:
     case ERR_DAMAGED:
     case ERR_MEMORY:

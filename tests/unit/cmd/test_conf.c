@@ -19,7 +19,8 @@
     "may = query, retrieve\nissuer = HOSPITAL\n"                                                                       \
     "[peer MR]\nae=MR\naddress=10.2.0.0/16 ; the ward\nissuer = HOSPITAL\n"                                            \
     "[sender LIS] # results\naddress = 10.3.0.1\nissuer = LAB\nunsupported = keep\n"                                   \
-    "[limits]\ndicom_connections = 16\nhttps_connections_per_address = 2\n"
+    "[limits]\ndicom_connections = 16\nhttps_connections_per_address = 2\n"                                          \
+    "[disk]\nreserve = 500 MiB\n"
 
 TEST(every_key_is_read)
 {
@@ -39,6 +40,7 @@ TEST(every_key_is_read)
     CHECK(c.sender_count == 1 && c.senders[0].keep_unsupported && strcmp(c.senders[0].name, "LIS") == 0);
     CHECK(c.dicom.connections == 16 && c.https.connections_per_address == 2);
     CHECK(c.hl7.connections == CONF_CONNECTIONS_DEFAULT);
+    CHECK(c.disk_reserve == (uint64_t)500 << 20);
     conf_done(&c);
 }
 
@@ -118,6 +120,12 @@ TEST(what_is_wrong_is_named_with_its_line)
         { "unknown way", "[sender A]\nunsupported = drop\n", "line 2: unsupported: keep" },
         { "no connection at all", "[limits]\nhl7_connections = 0\n", "line 2: hl7_connections: a number" },
         { "too many connections", "[limits]\nhl7_connections = 1001\n", "line 2: hl7_connections: a number" },
+        { "a reserve without a unit", "[disk]\nreserve = 2\n", "line 2: reserve: a size" },
+        { "a reserve with another unit", "[disk]\nreserve = 2 GB\n", "line 2: reserve: a size" },
+        { "a reserve too small", "[disk]\nreserve = 15 MiB\n", "line 2: reserve: a size" },
+        { "a reserve too large", "[disk]\nreserve = 1025 GiB\n", "line 2: reserve: a size" },
+        { "a reserve whose bytes would wrap", "[disk]\nreserve = 16777216 TiB\n", "line 2: reserve: a size" },
+        { "a reserve below nothing", "[disk]\nreserve = -2 GiB\n", "line 2: reserve: a size" },
         { "no UID", "[dicom]\nstorage_classes = CT\n", "line 2: storage_classes: SOP" },
         { "line too long", "[site]\n#" LONG_50 LONG_50 LONG_50 LONG_50 "\n", "line 2: line is longer" },
         { "same peer under two names", PEER "[peer B]\nae = A\naddress = 10.0.0.0/8\nissuer = X\n",

@@ -17,5 +17,7 @@ void fake_store_cut(struct store *s, uint64_t position);
 uint64_t fake_store_put(struct store *s, enum record_kind kind, uint64_t received_us, struct span facts);
 /* The next commit fails. */
 void fake_store_fail_commit(struct store *s);
+/* What store_status() says from now on, but for the size. */
+void fake_store_status(const char *dir, const struct store_status *status);
 
 #endif

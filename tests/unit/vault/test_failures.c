@@ -284,7 +284,7 @@ TEST(the_keyring_grows_or_says_why_not)
 
 TEST(a_full_disk_refuses_objects_and_takes_events)
 {
-    struct fault f = { .call = FAULT_WRITE, .countdown = LONG_MAX / 2, .free_bytes = 31ull << 20 };
+    struct fault f = { .call = FAULT_WRITE, .countdown = LONG_MAX / 2, .free_bytes = 11ull << 20 };
     struct tuning tuning = TUNING_DEFAULT;
     struct store_options o = test_options();
     struct error err = { 0 };
@@ -297,13 +297,54 @@ TEST(a_full_disk_refuses_objects_and_takes_events)
     tuning.files = &fault_ops;
     tuning.files_context = &f;
     o.tuning = &tuning;
+    o.reserve_bytes = 32 << 20; /* of it 4 MiB for what confirms */
     s = store_open(dir, &o, &err);
     CHECK_OK(err, s != NULL);
     CHECK(!test_append(s, RECORD_DICOM, "study:1", 1, 100, &position, &err) && err.code == ERR_NO_SPACE);
     CHECK(test_append(s, RECORD_EVENT, "events", 2, SIZE_MAX, &position, &err) && test_wait(s, 1) == 1);
+    atomic_store(&f.free_bytes, 4000000);
+    CHECK(!test_append(s, RECORD_EVENT, "events", 2, SIZE_MAX, &position, &err) && err.code == ERR_NO_SPACE);
+    CHECK_OK(err, test_same(s, position, 2, SIZE_MAX, &err)); /* reading goes on */
     atomic_store(&f.free_bytes, 1ull << 40);
     CHECK(test_append(s, RECORD_DICOM, "study:1", 3, 100, &position, &err) && test_wait(s, 1) == 1);
     CHECK_OK(err, test_same(s, position, 3, 100, &err));
+    store_close(s);
+    test_remove(dir);
+}
+
+/* The disk is full although it said that it is not: the batch fails as such, and the store goes on by itself. */
+TEST(a_commit_that_finds_no_space_says_so)
+{
+    struct fault f = { .call = FAULT_WRITE, .countdown = LONG_MAX / 2, .error = ENOSPC, .lasting = LONG_MAX / 4,
+                       .free_bytes = 1ull << 40 };
+    struct tuning tuning = TUNING_DEFAULT;
+    struct store_options o = test_options();
+    struct error err = { 0 };
+    struct completion c;
+    uint64_t position;
+    struct store *s;
+    char dir[64];
+
+    test_dir(dir);
+    CHECK(store_create(dir, &o, NULL));
+    tuning.files = &fault_ops;
+    tuning.files_context = &f;
+    o.tuning = &tuning;
+    s = store_open(dir, &o, &err);
+    CHECK_OK(err, s != NULL);
+    CHECK(test_append(s, RECORD_EVENT, "events", 1, SIZE_MAX, &position, &err) && test_wait(s, 1) == 1);
+    atomic_store(&f.countdown, 0);
+    CHECK(test_append(s, RECORD_DICOM, "study:1", 2, 5000, &position, &err));
+    store_kick(s);
+    while (store_completed(s, &c, 1) == 0) {
+        struct pollfd p = { .fd = store_event_fd(s), .events = POLLIN };
+
+        (void)poll(&p, 1, 10000);
+    }
+    CHECK(!c.committed && c.why == ERR_NO_SPACE);
+    atomic_store(&f.countdown, LONG_MAX / 2);
+    CHECK(test_append(s, RECORD_DICOM, "study:1", 3, 5000, &position, &err) && test_wait(s, 1) == 1);
+    CHECK_OK(err, test_same(s, position, 3, 5000, &err) && position == 1);
     store_close(s);
     test_remove(dir);
 }
@@ -380,4 +421,4 @@ TEST(the_nth_allocation_may_fail)
 }
 
 TESTS(T(the_nth_call_may_fail), T(the_keyring_grows_or_says_why_not), T(a_full_disk_refuses_objects_and_takes_events),
-      T(after_a_failed_sync_nothing_is_acknowledged), T(the_nth_allocation_may_fail))
+      T(a_commit_that_finds_no_space_says_so), T(after_a_failed_sync_nothing_is_acknowledged), T(the_nth_allocation_may_fail))

@@ -234,7 +234,70 @@ TEST(views_ask_for_the_lock_of_the_store)
     fixture_done(&f);
 }
 
-TESTS(T(an_image_is_found_after_its_commit), T(a_result_is_found_after_its_commit),
+static uint64_t status_of(struct fixture *f, enum field field)
+{
+    return strtoull(find_value(f, "query=status", field), NULL, 10);
+}
+
+static bool state_is(struct fixture *f, const char *state)
+{
+    return strcmp(find_value(f, "query=status", FIELD_SPACE_STATE), state) == 0;
+}
+
+TEST(the_status_says_how_long_the_disk_lasts)
+{
+    const uint64_t day_s = 20000ull * 86400;
+    struct store_status st = { .free_bytes = 1000000, .reserve_bytes = 100000, .now_us = (day_s + 3600) * 1000000 };
+    struct fixture f;
+    uint64_t rate;
+
+    fixture_init(&f);
+    fake_store_status(f.dir, &st);
+    CHECK(status_of(&f, FIELD_BYTES_PER_DAY) == 0 && find_value(&f, "query=status", FIELD_DAYS_LEFT)[0] == '\0');
+    CHECK(state_is(&f, "ok"));
+    (void)put_at(&f, RECORD_EVENT, day_s, "event=vault.started");
+    (void)put_at(&f, RECORD_EVENT, day_s + 60, "event=vault.started");
+    rate = status_of(&f, FIELD_BYTES_PER_DAY);
+    CHECK(rate >= 600 && rate < 800); /* the first hour is not taken times 24 */
+    CHECK(status_of(&f, FIELD_DAYS_LEFT) == 900000 / rate && state_is(&f, "ok"));
+    st.now_us = (day_s + 4 * 86400) * 1000000;
+    fake_store_status(f.dir, &st);
+    CHECK(status_of(&f, FIELD_BYTES_PER_DAY) == rate / 4);
+    (void)put_at(&f, RECORD_EVENT, day_s + 30 * 86400, "event=vault.started"); /* a clock that was ahead */
+    CHECK(status_of(&f, FIELD_BYTES_PER_DAY) == rate / 4);
+    st.now_us = (day_s + 10 * 86400) * 1000000; /* nothing in the last seven days */
+    fake_store_status(f.dir, &st);
+    CHECK(status_of(&f, FIELD_BYTES_PER_DAY) == 0);
+    st.now_us = (day_s + 3600) * 1000000;
+    st.free_bytes = 100000 + 12 * rate;
+    fake_store_status(f.dir, &st);
+    CHECK(status_of(&f, FIELD_DAYS_LEFT) == 12 && state_is(&f, "days-15"));
+    st.free_bytes = 99999;
+    fake_store_status(f.dir, &st);
+    CHECK(status_of(&f, FIELD_DAYS_LEFT) == 0 && state_is(&f, "full"));
+    fixture_done(&f);
+}
+
+TEST(the_alarm_that_was_recorded_is_known_after_a_restart)
+{
+    struct store_status st = { .free_bytes = 1000, .reserve_bytes = 900, .now_us = 1700000100ull * 1000000 };
+    struct fixture f;
+
+    fixture_init(&f);
+    (void)put(&f, RECORD_EVENT, "event=space.alarm;space_level=4;space_state=full");
+    fake_store_status(f.dir, &st);
+    fixture_reopen(&f);
+    CHECK(status_of(&f, FIELD_SPACE_LEVEL) == 4);
+    st.free_bytes = 920; /* above the reserve, but not to speak of: still said */
+    fake_store_status(f.dir, &st);
+    CHECK(state_is(&f, "full"));
+    (void)put(&f, RECORD_EVENT, "event=space.relieved;space_level=0;space_state=ok");
+    CHECK(status_of(&f, FIELD_SPACE_LEVEL) == 0);
+    fixture_done(&f);
+}
+
+TESTS(T(the_status_says_how_long_the_disk_lasts), T(the_alarm_that_was_recorded_is_known_after_a_restart),
+      T(an_image_is_found_after_its_commit), T(a_result_is_found_after_its_commit),
       T(two_that_send_the_same_uid_are_settled_in_order), T(what_never_was_committed_is_no_version),
       T(at_most_sixteen_versions_are_looked_at), T(accounts_come_from_the_log), T(news_tells_what_was_folded),
       T(a_row_that_wants_no_more_ends_the_query), T(views_ask_for_the_lock_of_the_store))

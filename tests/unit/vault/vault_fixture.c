@@ -81,7 +81,7 @@ void fixture_done(struct fixture *f)
 
 static enum field field_named(struct span name)
 {
-    for (int number = 1; number < 400; number++) {
+    for (int number = 1; number < 600; number++) {
         const char *n = field_name((enum field)number);
 
         if (n != NULL && span_equal(name, span_str(n)))
