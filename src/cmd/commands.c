@@ -39,6 +39,15 @@ const struct cli_command cli_commands[] = {
       "says what became of it; exit code 0 where all were kept, 1 where some were not.\n\n"
       "  --aet A   call ourselves A (FANALSEND)\n"
       "  --aec B   call B (FANAL)\n" },
+    { "user", cmd_user, "(add | password | disable | list) [options] DIR [USER]", "Accounts of people",
+      "  add DIR USER --role R        physician, admin or dpo; the first account is made on\n"
+      "                               the page with the enrolment code\n"
+      "  password DIR USER            a new password; signs USER out\n"
+      "  disable DIR USER             may not sign in any more\n"
+      "  list DIR                     user, role, state, name; --json: one object a line\n\n"
+      "  --name N            how the page calls the user\n"
+      "  --password-file F   the password is the content of F, without the newline at its\n"
+      "                      end; without it it is asked for on the terminal\n\n" SECRET_HELP },
 };
 
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];

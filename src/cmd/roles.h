@@ -21,5 +21,6 @@ int cmd_rebuild(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_send(int argc, char **argv);
+int cmd_user(int argc, char **argv);
 
 #endif

@@ -79,19 +79,19 @@ static bool ask(int tty, const char *prompt, struct writer *out, struct error *e
     return true;
 }
 
-static bool ask_for(bool twice, struct writer *out, struct error *err)
+static bool ask_for(const char *prompt, bool twice, struct writer *out, struct error *err)
 {
     CLEANUP(file_close) int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
     struct writer again = writer_new(SECRET_BYTES_MAX);
     bool good;
 
     if (tty < 0)
-        return error_set(err, ERR_USAGE, "no --key-file, no FANAL_PASSPHRASE_FILE, no terminal to ask on");
-    good = ask(tty, "Passphrase: ", out, err);
+        return error_set(err, ERR_USAGE, "neither a file to read the secret from nor a terminal to ask on");
+    good = ask(tty, prompt, out, err);
     if (good && twice) {
         good = ask(tty, "The same again: ", &again, err);
         if (good && !span_equal(writer_span(out), writer_span(&again)))
-            good = error_set(err, ERR_USAGE, "the two passphrases differ");
+            good = error_set(err, ERR_USAGE, "the two differ");
     }
     secret_wipe(&again);
     return good;
@@ -108,7 +108,7 @@ static bool read_secret(const char *key_file, bool is_new, struct writer *out, s
         good = read_file(passphrase_file, out, err);
         drop_newline(out);
     } else {
-        good = ask_for(is_new, out, err);
+        good = ask_for("Passphrase: ", is_new, out, err);
     }
     if (good && out->len == 0)
         good = error_set(err, ERR_USAGE, "the secret is empty");
@@ -123,6 +123,17 @@ bool secret_read(const char *key_file, struct writer *out, struct error *err)
 bool secret_read_new(const char *key_file, struct writer *out, struct error *err)
 {
     return read_secret(key_file, true, out, err);
+}
+
+bool secret_read_password(const char *file, const char *prompt, bool is_new, struct writer *out, struct error *err)
+{
+    bool good = file != NULL ? read_file(file, out, err) : ask_for(prompt, is_new, out, err);
+
+    if (file != NULL)
+        drop_newline(out);
+    if (good && out->len == 0)
+        good = error_set(err, ERR_USAGE, "the password is empty");
+    return good;
 }
 
 void secret_wipe(struct writer *secret)

@@ -22,6 +22,12 @@ bool secret_read(const char *key_file, struct writer *out, struct error *err);
 /* As secret_read, for a new secret: asks twice. */
 bool secret_read_new(const char *key_file, struct writer *out, struct error *err);
 
+/*
+ * A person's password: from `file` (without the newline at its end) where it is not NULL, else asked for on the terminal
+ * with `prompt`, unseen; twice where it is a new one. As secret_read otherwise.
+ */
+bool secret_read_password(const char *file, const char *prompt, bool is_new, struct writer *out, struct error *err);
+
 /* Overwrites and frees. */
 void secret_wipe(struct writer *secret);
 

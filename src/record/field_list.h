@@ -258,3 +258,15 @@ FIELD(496, TWIN_REFUSED, twin_refused, TEXT)  /* why the twin takes nothing more
 FIELD(497, TWIN_POSITION, twin_position, UINT) /* records the twin has */
 FIELD(498, TLS_PEM, tls_pem, BYTES)           /* START of pull: its key and certificate */
 FIELD(499, TWIN_VERB, twin_verb, UINT)        /* FETCH: which question */
+
+/* 520-559: accounts, retention, erasure */
+FIELD(520, ACTING_USER, acting_user, TEXT)    /* who signs a change, where it is not the session */
+FIELD(521, ACTING_PASSWORD, acting_password, TEXT) /* channel only, never in a record */
+FIELD(522, REQUEST, request, UINT)            /* position of the record that asked */
+FIELD(523, UNTIL, until, UINT)                /* wall_us after which a request is worth nothing */
+FIELD(524, ERASURE_UNIT, erasure_unit, GROUP) /* {slot, unit_tag, count, first_position, other_count} */
+FIELD(525, SLOT, slot, UINT)                  /* of the keyring */
+FIELD(526, UNIT_TAG, unit_tag, BYTES)         /* HMAC of a unit's name: says nothing without the keys */
+FIELD(527, OTHER_COUNT, other_count, UINT)    /* records that share a unit and were not meant */
+FIELD(528, HOLD, hold, UINT)                  /* position of the record that set it */
+FIELD(529, MONTHS, months, UINT)              /* how long a kind is kept; 0: always */

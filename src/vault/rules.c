@@ -82,20 +82,26 @@ static bool take(struct span facts, enum field f, char *out, size_t cap)
     return !fields_find(facts, f, &value) || span_to_str(value, out, cap);
 }
 
-static bool account_take(struct account *a, struct span facts, struct error *err)
+static bool account_take(struct account *a, uint64_t position, struct span facts, struct error *err)
 {
     struct account new = *a;
+    struct span hash;
 
     if (!take(facts, FIELD_USER, new.user, sizeof new.user)
         || !take(facts, FIELD_DISPLAY_NAME, new.display_name, sizeof new.display_name)
         || !take(facts, FIELD_PASSWORD_HASH, new.password_hash, sizeof new.password_hash)
         || !take(facts, FIELD_ROLE, new.role, sizeof new.role))
         return error_set(err, ERR_LIMIT, "account: a value is too long");
+    if (fields_find(facts, FIELD_PASSWORD_HASH, &hash)) {
+        new.password_at = position + 1;
+        if (!take(facts, FIELD_ACTOR, new.password_by, sizeof new.password_by))
+            return error_set(err, ERR_LIMIT, "account: a value is too long");
+    }
     *a = new;
     return true;
 }
 
-static bool apply_added(struct rules *r, struct span facts, struct error *err)
+static bool apply_added(struct rules *r, uint64_t position, struct span facts, struct error *err)
 {
     const struct span user = fields_text(facts, FIELD_USER);
     struct account *a = account_of(r, user);
@@ -104,31 +110,33 @@ static bool apply_added(struct rules *r, struct span facts, struct error *err)
         return error_set(err, ERR_MALFORMED, "account without a user name that fits");
     if (a == NULL && (a = account_add(r, err)) == NULL)
         return false;
-    return account_take(a, facts, err);
+    return account_take(a, position, facts, err);
 }
 
-static bool apply_changed(struct rules *r, struct span facts, struct error *err)
+static bool apply_changed(struct rules *r, uint64_t position, struct span facts, struct error *err)
 {
     struct account *a = account_of(r, fields_text(facts, FIELD_USER));
 
-    return a != NULL ? account_take(a, facts, err) : error_set(err, ERR_NOT_FOUND, "change of an unknown account");
+    return a != NULL ? account_take(a, position, facts, err) : error_set(err, ERR_NOT_FOUND, "change of an unknown account");
 }
 
-static bool apply_disabled(struct rules *r, struct span facts, struct error *err)
+static bool apply_disabled(struct rules *r, uint64_t position, struct span facts, struct error *err)
 {
     struct account *a = account_of(r, fields_text(facts, FIELD_USER));
 
+    (void)position;
     if (a == NULL)
         return error_set(err, ERR_NOT_FOUND, "an unknown account is disabled");
     sodium_memzero(a->password_hash, sizeof a->password_hash);
     return true;
 }
 
-static bool apply_tls(struct rules *r, struct span facts, struct error *err)
+static bool apply_tls(struct rules *r, uint64_t position, struct span facts, struct error *err)
 {
     const struct span key = arena_copy(&r->tls_memory, fields_text(facts, FIELD_TLS_KEY));
     const struct span certificate = arena_copy(&r->tls_memory, fields_text(facts, FIELD_TLS_CERTIFICATE));
 
+    (void)position;
     if (key.ptr == NULL || certificate.ptr == NULL)
         return error_set(err, ERR_MEMORY, "TLS key");
     r->tls_key = key;
@@ -138,7 +146,7 @@ static bool apply_tls(struct rules *r, struct span facts, struct error *err)
 
 static const struct {
     const char *fact;
-    bool (*apply)(struct rules *r, struct span facts, struct error *err);
+    bool (*apply)(struct rules *r, uint64_t position, struct span facts, struct error *err);
 } rule_facts[] = {
     { "account-added", apply_added },
     { "account-changed", apply_changed },
@@ -146,7 +154,7 @@ static const struct {
     { "tls-key", apply_tls },
 };
 
-bool rules_apply(struct rules *r, struct span facts, struct error *err)
+bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct error *err)
 {
     const struct span name = fields_text(facts, FIELD_FACT);
     bool ok = true;
@@ -154,7 +162,7 @@ bool rules_apply(struct rules *r, struct span facts, struct error *err)
     (void)pthread_mutex_lock(&r->mutex);
     for (size_t i = 0; i < COUNT_OF(rule_facts); i++)
         if (span_equal(name, span_str(rule_facts[i].fact)))
-            ok = rule_facts[i].apply(r, facts, err);
+            ok = rule_facts[i].apply(r, position, facts, err);
     (void)pthread_mutex_unlock(&r->mutex);
     return ok;
 }
@@ -164,6 +172,7 @@ struct walked {
     struct arena arena;
     struct kept {
         struct kept *older_first; /* the one applied next */
+        uint64_t position;
         struct span facts;
     } *oldest;
     bool failed;
@@ -174,11 +183,11 @@ static bool keep(void *context, const struct entry *e, struct span facts)
     struct walked *w = context;
     struct kept *k = arena_alloc(&w->arena, sizeof *k);
 
-    (void)e;
     if (k == NULL || (k->facts = arena_copy(&w->arena, facts)).ptr == NULL) {
         w->failed = true;
         return false;
     }
+    k->position = e->position;
     k->older_first = w->oldest;
     w->oldest = k;
     return true;
@@ -194,7 +203,7 @@ bool rules_load(struct rules *r, struct store *s, struct error *err)
     for (struct kept *k = w.oldest; ok && k != NULL; k = k->older_first) {
         struct error ignored; /* a fact that says nothing valid was refused when it came, or changes nothing */
 
-        (void)rules_apply(r, k->facts, &ignored);
+        (void)rules_apply(r, k->position, k->facts, &ignored);
     }
     arena_done(&w.arena);
     return ok;
@@ -210,6 +219,18 @@ bool rules_account(struct rules *r, struct span user, struct account *out)
     found = a != NULL;
     if (found)
         *out = *a;
+    (void)pthread_mutex_unlock(&r->mutex);
+    return found;
+}
+
+bool rules_account_at(struct rules *r, size_t n, struct account *out)
+{
+    bool found;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    found = n < r->count;
+    if (found)
+        *out = r->accounts[n];
     (void)pthread_mutex_unlock(&r->mutex);
     return found;
 }

@@ -16,10 +16,12 @@ struct rules *rules_new(void);
 void rules_free(struct rules *r); /* wipes; NULL allowed */
 
 bool rules_load(struct rules *r, struct store *s, struct error *err);
-/* One fact, newer than all before it. A fact it does not know changes nothing. */
-bool rules_apply(struct rules *r, struct span facts, struct error *err);
+/* One fact, newer than all before it, of the record at `position`. A fact it does not know changes nothing. */
+bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct error *err);
 
 bool rules_account(struct rules *r, struct span user, struct account *out);
+/* The n-th account, in the order they were added; false behind the last. */
+bool rules_account_at(struct rules *r, size_t n, struct account *out);
 size_t rules_count(struct rules *r);
 /* Borrowed until rules_free(). */
 bool rules_tls(struct rules *r, struct span *key, struct span *certificate);

@@ -7,6 +7,7 @@
 #include "vault/live_views.h"
 #include "vault/pending.h"
 #include "vault/rules.h"
+#include "vault/seal.h"
 
 /* A rule that is appended and not committed yet. */
 struct pending_rule {
@@ -176,7 +177,7 @@ static void settle_rules(struct vault *v, const struct completion *c)
     v->rules_first = r->next;
     if (v->rules_first == NULL)
         v->rules_end = &v->rules_first;
-    if (c->committed && !rules_apply(v->rules, span_of(r->facts, r->len), &err))
+    if (c->committed && !rules_apply(v->rules, r->position, span_of(r->facts, r->len), &err))
         log_warn(v->log, "vault.rule-ignored", f_uint("position", c->position), f_err(&err));
     free(r);
 }
@@ -275,6 +276,29 @@ static bool find_tls_key(struct vault *v, vault_row *row, void *context, struct 
     return ok;
 }
 
+/* And the accounts: who may sign in, as what. */
+static bool find_accounts(struct vault *v, vault_row *row, void *context, struct error *err)
+{
+    struct writer w = writer_new(4096);
+    struct account a;
+    bool ok = true;
+
+    for (size_t i = 0; ok && rules_account_at(v->rules, i, &a); i++) {
+        writer_reset(&w);
+        field_put_str(&w, FIELD_USER, a.user);
+        field_put_str(&w, FIELD_DISPLAY_NAME, a.display_name);
+        field_put_str(&w, FIELD_ROLE, a.role);
+        field_put_str(&w, FIELD_STATE, a.password_hash[0] != '\0' ? "enabled" : "disabled");
+        field_put_some(&w, FIELD_ACTOR, span_str(a.password_by));
+        ok = writer_ok(&w, err, "account");
+        if (ok && !row(context, writer_span(&w)))
+            break;
+    }
+    seal_wipe(&a, sizeof a);
+    writer_done(&w);
+    return ok;
+}
+
 bool vault_find(struct vault_reader *r, struct span request, vault_row *row, void *context, struct error *err)
 {
     const uint64_t position = store_committed_size(r->vault->store);
@@ -283,6 +307,8 @@ bool vault_find(struct vault_reader *r, struct span request, vault_row *row, voi
 
     if (span_equal(fields_text(request, FIELD_QUERY), SPAN_LIT("tls-key")))
         return find_tls_key(r->vault, row, context, err);
+    if (span_equal(fields_text(request, FIELD_QUERY), SPAN_LIT("accounts")))
+        return find_accounts(r->vault, row, context, err);
     q = views_reader_query(r->reader, position, err);
     if (q == NULL)
         return false;
@@ -332,6 +358,17 @@ bool vault_account(struct vault *v, struct span user, struct account *out)
 size_t vault_account_count(const struct vault *v)
 {
     return rules_count(v->rules);
+}
+
+size_t vault_accounts_with_role(struct vault *v, const char *role)
+{
+    struct account a;
+    size_t count = 0;
+
+    for (size_t i = 0; rules_account_at(v->rules, i, &a); i++)
+        count += a.password_hash[0] != '\0' && strcmp(a.role, role) == 0;
+    seal_wipe(&a, sizeof a);
+    return count;
 }
 
 bool vault_tls(struct vault *v, struct span *key, struct span *certificate)

@@ -84,11 +84,20 @@ struct account {
     char user[65];
     char display_name[129];
     char password_hash[129]; /* argon2id string of libsodium; empty: may not sign in */
-    char role[17];           /* "physician", "admin" */
+    char role[17];           /* "physician", "admin", "dpo" */
+    char password_by[65];    /* who gave it the password it has; "local": root or the owner, at the machine */
+    uint64_t password_at;    /* position of the record that did, + 1 */
 };
+
+#define ROLE_PHYSICIAN "physician" /* reads what is kept */
+#define ROLE_ADMIN     "admin"     /* the same, and accounts, rules and requests for erasure */
+#define ROLE_DPO       "dpo"       /* requests and approves erasures, reads the journal; sees no patient's data */
+
 /* False where there is none. */
 bool vault_account(struct vault *v, struct span user, struct account *out);
 size_t vault_account_count(const struct vault *v);
+/* How many of that role may sign in. */
+size_t vault_accounts_with_role(struct vault *v, const char *role);
 /* The newest TLS key and certificate rule (PEM); false where there is none. */
 bool vault_tls(struct vault *v, struct span *key, struct span *certificate);
 

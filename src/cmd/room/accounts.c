@@ -88,6 +88,13 @@ void accounts_sign_out(struct accounts *a, struct span bytes)
             sodium_memzero(&a->tokens[i], sizeof a->tokens[i]);
 }
 
+void accounts_sign_out_user(struct accounts *a, const char *user)
+{
+    for (size_t i = 0; i < TOKENS_MAX; i++)
+        if (strcmp(a->tokens[i].user, user) == 0)
+            sodium_memzero(&a->tokens[i], sizeof a->tokens[i]);
+}
+
 static const struct guesser *guesser_find(const struct accounts *a, const char *address, const char *user)
 {
     for (size_t i = 0; i < GUESSERS_MAX; i++)

@@ -49,6 +49,8 @@ const struct token *accounts_sign_in(struct accounts *a, const char *user, uint6
 /* The session of these bytes, NULL where there is none (any more). Marks it used. */
 const struct token *accounts_find(struct accounts *a, struct span bytes, uint64_t now_ms);
 void accounts_sign_out(struct accounts *a, struct span bytes);
+/* All sessions of that user. */
+void accounts_sign_out_user(struct accounts *a, const char *user);
 
 /* Milliseconds to wait before this address may try this user again; 0: now. */
 uint64_t accounts_wait_ms(const struct accounts *a, const char *address, const char *user, uint64_t now_ms);

@@ -171,6 +171,8 @@ void ask_find(struct room *room, struct session *s, const struct message *m);
 void ask_get(struct room *room, struct session *s, const struct message *m);
 void ask_tell(struct room *room, struct session *s, const struct message *m);
 void ask_watch(struct room *room, struct session *s, const struct message *m);
+/* A web request whose token is somebody's who may still sign in; then rights.actor and rights.role say who. */
+bool ask_person(struct room *room, struct session *s, struct span request);
 void news_out(struct room *room);
 
 /* ---- room_event.c ---- */

@@ -236,7 +236,7 @@ static void check_password(struct room *room, struct session *s, const struct me
                enrolling ? "a user name and a password of 10 characters or more" : "wrong user or password", nothing);
         return;
     }
-    if (!enrolling && vault_account(room->vault, user, &account))
+    if (!enrolling && vault_account(room->vault, user, &account) && account.password_hash[0] != '\0')
         (void)snprintf(j->hash, sizeof j->hash, "%s", account.password_hash);
     else if (!enrolling) /* as slow for a user that does not exist */
         (void)snprintf(j->hash, sizeof j->hash, "%s", room->no_password);
@@ -271,7 +271,7 @@ static void admit_token(struct room *room, struct session *s, const struct messa
     struct writer w = writer_new(1024);
     struct error err = { 0 };
 
-    if (t == NULL || !vault_account(room->vault, span_str(t->user), &account)) {
+    if (t == NULL || !vault_account(room->vault, span_str(t->user), &account) || account.password_hash[0] == '\0') {
         (void)error_set(&err, ERR_REFUSED, "not signed in");
     } else {
         field_put_str(&w, FIELD_USER, account.user);

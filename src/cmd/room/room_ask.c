@@ -17,8 +17,10 @@ static const struct span nothing = { NULL, 0 };
 
 enum asker {
     ASKER_WEB = 1,    /* the gate itself, before anybody signed in */
-    ASKER_PERSON = 2, /* a request with a valid token */
+    ASKER_PERSON = 2, /* a request with a valid token of somebody who cares for patients */
     ASKER_LOCAL = 4,
+    ASKER_ADMIN = 8,  /* … of role admin, who is ASKER_PERSON too */
+    ASKER_DPO = 16,   /* … of role dpo, who sees no patient */
 };
 
 static const struct query_rule {
@@ -37,10 +39,11 @@ static const struct query_rule {
     { "instance", ASKER_PERSON, NULL, false }, /* the GET that follows is recorded */
     { "list", ASKER_LOCAL, "records.listed", false },
     { "study-objects", ASKER_LOCAL, "study.exported", false },
-    { "sources", ASKER_PERSON | ASKER_LOCAL, NULL, false },
+    { "sources", ASKER_PERSON | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "attention", ASKER_PERSON | ASKER_LOCAL, NULL, false },
-    { "journal", ASKER_PERSON | ASKER_LOCAL, "journal.read", false },
-    { "status", ASKER_WEB | ASKER_PERSON | ASKER_LOCAL, NULL, false },
+    { "journal", ASKER_PERSON | ASKER_DPO | ASKER_LOCAL, "journal.read", false },
+    { "status", ASKER_WEB | ASKER_PERSON | ASKER_DPO | ASKER_LOCAL, NULL, false },
+    { "accounts", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "tls-key", ASKER_WEB, NULL, false },
     { "verify", ASKER_LOCAL, "verified", true },
 };
@@ -58,24 +61,33 @@ struct ask {
     bool slow_reader;
 };
 
+bool ask_person(struct room *room, struct session *s, struct span request)
+{
+    const struct token *t =
+        accounts_find(&room->accounts, fields_text(request, FIELD_TOKEN), clock_monotonic_ms(room->clock));
+    struct account account;
+
+    if (t == NULL || !vault_account(room->vault, span_str(t->user), &account) || account.password_hash[0] == '\0')
+        return false;
+    (void)snprintf(s->rights.actor, sizeof s->rights.actor, "%s", account.user);
+    (void)snprintf(s->rights.role, sizeof s->rights.role, "%s", account.role);
+    return true;
+}
+
 /* Who asks, by the session's kind and (a person) the token of this very call. 0: nobody. */
 static unsigned asker_of(struct room *room, struct session *s, struct span request)
 {
-    const struct token *t;
-    struct account account;
-
     switch (s->kind) {
     case PROCESS_WEB:
         return ASKER_WEB;
     case PROCESS_LOCAL:
         return ASKER_LOCAL;
     case PROCESS_WEB_REQUEST:
-        t = accounts_find(&room->accounts, fields_text(request, FIELD_TOKEN), clock_monotonic_ms(room->clock));
-        if (t == NULL || !vault_account(room->vault, span_str(t->user), &account))
+        if (!ask_person(room, s, request))
             return 0;
-        (void)snprintf(s->rights.actor, sizeof s->rights.actor, "%s", account.user);
-        (void)snprintf(s->rights.role, sizeof s->rights.role, "%s", account.role);
-        return ASKER_PERSON;
+        if (strcmp(s->rights.role, ROLE_DPO) == 0)
+            return ASKER_DPO;
+        return strcmp(s->rights.role, ROLE_ADMIN) == 0 ? ASKER_PERSON | ASKER_ADMIN : ASKER_PERSON;
     default:
         return 0;
     }

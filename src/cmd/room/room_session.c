@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 
 #include "base/file.h"
-#include "cmd/room/room.h"
+#include "cmd/room/change.h"
 
 /* A reader that takes no answer for this long is ended: a held session holds memory. */
 #define ANSWER_WAIT_MS 10000
@@ -49,8 +49,10 @@ static const struct verb_rule {
     { PROCESS_WEB_REQUEST, VERB_GET, false, ask_get },
     { PROCESS_WEB_REQUEST, VERB_TELL, false, ask_tell },
     { PROCESS_WEB_REQUEST, VERB_WATCH, false, ask_watch },
+    { PROCESS_WEB_REQUEST, VERB_CHANGE, false, change },
     { PROCESS_LOCAL, VERB_FIND, true, ask_find },
     { PROCESS_LOCAL, VERB_GET, true, ask_get },
+    { PROCESS_LOCAL, VERB_CHANGE, true, change },
 };
 
 static const struct verb_rule *rule_for(const struct session *s, enum verb verb)
