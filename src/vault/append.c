@@ -50,12 +50,9 @@ static struct batch *open_batch(struct store *s, size_t body_bytes, struct error
         return NULL;
     }
     if (s->open == NULL) {
-        s->open = calloc(1, sizeof *s->open); /* its pages are touched as it fills */
-        if (s->open == NULL) {
+        s->open = batch_new(s);
+        if (s->open == NULL)
             (void)error_set(err, ERR_MEMORY, "no memory for a commit");
-            return NULL;
-        }
-        s->open->log = writer_new((size_t)COMMIT_ENTRIES_MAX * ENTRY_BYTES_MAX);
     }
     return s->open;
 }
@@ -69,10 +66,12 @@ static struct body_file place_body(struct store *s, const struct body *b, uint64
     struct body_file place;
 
     if (in_use->number == 0 || in_use->month != month
-        || (in_use->length > BODY_HEADER_BYTES && in_use->length + stored > s->tuning.body_file_bytes))
-        *in_use = (struct body_file){ .month = month, .number = s->plan.next_number++, .length = BODY_HEADER_BYTES };
+        || (in_use->length > body_file_start(b->body_class) && in_use->length + stored > s->tuning.body_file_bytes))
+        *in_use = (struct body_file){ .month = month,
+                                      .number = s->plan.next_number++,
+                                      .length = body_file_start(b->body_class) };
     place = *in_use;
-    in_use->length += stored;
+    in_use->length = body_aligned(b->body_class, place.length + stored);
     return place;
 }
 
@@ -190,8 +189,7 @@ bool store_append(struct store *s, const struct append *a, uint64_t *position, s
             atomic_fetch_add(&s->space.waiting, bytes_to_write(a, &d));
         } else if (b != NULL && b->count == 0) { /* an open batch is never empty */
             s->open = NULL;
-            writer_done(&b->log);
-            free(b);
+            batch_done(s, b);
         }
         (void)pthread_mutex_unlock(&s->lock);
     }

@@ -10,19 +10,24 @@
 #include "base/file.h"
 #include "vault/store_internal.h"
 
+/* Ciphertext that waits in memory at most, and what fills its last block. */
+#define STORED_BYTES_MAX  (BODY_BUFFERED_MAX + (size_t)3 * DISK_BLOCK_BYTES * 16)
 #define LARGE_WRITE_BYTES ((size_t)1 << 20) /* ciphertext of a large body gathered before it is written */
 
 /* Memory for ciphertext: what an earlier body left, or none yet. */
 static struct writer stored_new(struct store *s)
 {
-    struct writer w = writer_new(BODY_BUFFERED_MAX + (size_t)2 * CHUNK_STORED_BYTES);
+    struct writer w = writer_new(STORED_BYTES_MAX);
 
     (void)pthread_mutex_lock(&s->spares_lock);
     if (s->spare_count > 0)
         w = s->spares[--s->spare_count];
     (void)pthread_mutex_unlock(&s->spares_lock);
-    if (w.cap == 0 && write_room(&w, w.limit) != NULL) /* whole, so that it never moves under the hasher */
-        writer_reset(&w);
+    if (w.cap == 0) { /* whole, so that it never moves under the hasher; on a block, for disk_open_direct() */
+        w.ptr = aligned_alloc(DISK_BLOCK_BYTES, STORED_BYTES_MAX);
+        w.cap = w.ptr != NULL ? STORED_BYTES_MAX : 0;
+        w.failed = w.ptr == NULL;
+    }
     return w;
 }
 
@@ -148,6 +153,14 @@ static bool seal_chunk(struct body *b, bool last, struct error *err)
     if (!b->large && b->bytes > BODY_BUFFERED_MAX && !begin_large(b, err))
         return false;
     return !b->large || (b->stored.len < LARGE_WRITE_BYTES && !last) || flush_large(b, err);
+}
+
+struct iovec body_piece(struct body *b)
+{
+    size_t len = (size_t)body_aligned(b->body_class, b->stored.len);
+
+    memset(b->stored.ptr + b->stored.len, 0, len - b->stored.len);
+    return (struct iovec){ .iov_base = b->stored.ptr, .iov_len = len };
 }
 
 bool body_add(struct body *b, struct span bytes, struct error *err)

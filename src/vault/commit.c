@@ -132,42 +132,75 @@ bool segment_create(struct store *s, uint32_t number, uint64_t first_position, c
     return true;
 }
 
+/* The class's file for writing: past the page cache where bodies begin on blocks. */
+static bool open_body_file(struct store *s, enum body_class c, const struct body_file *f, int flags, struct error *err)
+{
+    struct open_file *out = &s->body_out[c - 1];
+    char name[NAME_BYTES_MAX];
+
+    body_name(c, f, name);
+    out->fd = body_alignment(c) == 1 ? disk_open(&s->disk, name, O_RDWR | flags, err)
+                                     : disk_open_direct(&s->disk, name, O_RDWR | flags, err);
+    out->number = f->number;
+    return out->fd >= 0;
+}
+
 /* Makes the class's write file the one an item wants: a file made for it is durable in its directory at once. */
 static bool body_file_for(struct store *s, enum body_class c, const struct body_file *want, struct error *err)
 {
     struct open_file *out = &s->body_out[c - 1];
-    const struct body_file *committed = &s->end.marker.in_use[c - 1];
-    bool fresh = committed->number != want->number;
-    uint8_t header[BODY_HEADER_BYTES];
-    char name[NAME_BYTES_MAX];
+    bool fresh = s->end.marker.in_use[c - 1].number != want->number;
+    _Alignas(DISK_BLOCK_BYTES) uint8_t header[BODY_BLOCK_BYTES] = { 0 };
 
     if (out->fd >= 0 && out->number == want->number)
         return true;
     if (out->fd >= 0 && !sync_fd(s, out->fd, err)) /* what this batch put into the old file */
         return false;
     disk_close(&s->disk, &out->fd);
-    body_name(c, want, name);
-    out->fd = disk_open(&s->disk, name, fresh ? O_RDWR | O_CREAT | O_TRUNC : O_RDWR, err);
-    if (out->fd < 0)
+    if (!open_body_file(s, c, want, fresh ? O_CREAT | O_TRUNC : 0, err))
         return false;
-    out->number = want->number;
     if (!fresh)
         return true;
     body_header_encode(c, want, keyring_vault_id(s->keyring), keyring_keys(s->keyring)->file, header);
-    return disk_write_at(&s->disk, out->fd, span_of(header, sizeof header), 0, err) && sync_fd(s, out->fd, err)
-           && disk_sync_dir(&s->disk, body_class_dirs[c], err);
+    return disk_write_at(&s->disk, out->fd, span_of(header, (size_t)body_file_start(c)), 0, err)
+           && sync_fd(s, out->fd, err) && disk_sync_dir(&s->disk, body_class_dirs[c], err);
+}
+
+/* The item's body, and those behind it that follow it in the same file, as pieces. */
+static size_t gather_bodies(struct batch *b, size_t first, struct iovec pieces[DISK_PIECES_MAX], size_t *count)
+{
+    const struct batch_item *lead = &b->items[first];
+    size_t i = first;
+
+    *count = 0;
+    for (; i < b->count && *count < DISK_PIECES_MAX; i++) {
+        const struct batch_item *item = &b->items[i];
+
+        if (item->body == NULL || item->body->large)
+            continue;
+        if (item->body->body_class != lead->body->body_class || item->place.number != lead->place.number)
+            break;
+        pieces[(*count)++] = body_piece(item->body);
+    }
+    return i;
 }
 
 static bool write_bodies(struct store *s, struct batch *b, struct error *err)
 {
-    for (size_t i = 0; i < b->count; i++) {
-        struct body *body = b->items[i].body;
+    struct iovec pieces[DISK_PIECES_MAX];
+    size_t i = 0, count;
 
-        if (body == NULL || body->large)
+    while (i < b->count) {
+        const struct batch_item *lead = &b->items[i];
+
+        if (lead->body == NULL || lead->body->large) {
+            i++;
             continue;
-        if (!body_file_for(s, body->body_class, &b->items[i].place, err)
-            || !disk_write_at(&s->disk, s->body_out[body->body_class - 1].fd, writer_span(&body->stored),
-                              b->items[i].place.length, err))
+        }
+        i = gather_bodies(b, i, pieces, &count);
+        if (!body_file_for(s, lead->body->body_class, &lead->place, err)
+            || !disk_write_pieces(&s->disk, s->body_out[lead->body->body_class - 1].fd, pieces, count,
+                                  lead->place.length, err))
             return error_within(err, "bodies");
     }
     return true;
@@ -201,8 +234,6 @@ static bool add_marker(struct store *s, struct batch *b, struct marker *m, struc
 /* After a failed write for want of space: every file back to its committed length. */
 static bool undo(struct store *s, uint32_t segment_before, struct error *err)
 {
-    char name[NAME_BYTES_MAX];
-
     if (s->end.segment != segment_before) { /* a new segment was begun: it may stay, empty */
         if (!disk_truncate(&s->disk, s->log_fd, SEGMENT_HEADER_BYTES, err))
             return false;
@@ -215,13 +246,9 @@ static bool undo(struct store *s, uint32_t segment_before, struct error *err)
 
         if (out->fd >= 0 && out->number != committed->number) /* the batch went on to a new file: it is begun again */
             disk_close(&s->disk, &out->fd);
-        if (out->fd < 0 && committed->number != 0) {
-            body_name((enum body_class)(c + 1), committed, name);
-            out->fd = disk_open(&s->disk, name, O_RDWR, err);
-            out->number = committed->number;
-            if (out->fd < 0)
-                return false;
-        }
+        if (out->fd < 0 && committed->number != 0
+            && !open_body_file(s, (enum body_class)(c + 1), committed, 0, err))
+            return false;
         if (out->fd >= 0 && !disk_truncate(&s->disk, out->fd, committed->length, err))
             return false;
     }

@@ -20,6 +20,12 @@ static ssize_t system_pwrite(void *context, int fd, const void *bytes, size_t le
     return pwrite(fd, bytes, len, offset);
 }
 
+static ssize_t system_pwritev(void *context, int fd, const struct iovec *pieces, int count, off_t offset)
+{
+    (void)context;
+    return pwritev(fd, pieces, count, offset);
+}
+
 static int system_fdatasync(void *context, int fd)
 {
     (void)context;
@@ -98,6 +104,7 @@ const struct file_ops file_ops_system = {
     .close = system_close,
     .write_behind = system_write_behind,
     .free_bytes = system_free_bytes,
+    .pwritev = system_pwritev,
 };
 
 void disk_path(const struct disk *d, const char *name, char *out)
@@ -120,6 +127,16 @@ int disk_open(const struct disk *d, const char *name, int flags, struct error *e
     return fd;
 }
 
+int disk_open_direct(const struct disk *d, const char *name, int flags, struct error *err)
+{
+    struct error why = { 0 };
+    int fd = disk_open(d, name, flags | O_DIRECT, &why);
+
+    if (fd >= 0)
+        return fd;
+    return disk_open(d, name, flags, err); /* EINVAL: a file system without (tmpfs); anything else fails again */
+}
+
 void disk_close(const struct disk *d, int *fd)
 {
     if (*fd >= 0)
@@ -138,6 +155,29 @@ bool disk_write_at(const struct disk *d, int fd, struct span bytes, uint64_t off
             return error_errno(err, "write of %zu bytes at %llu", bytes.len, (unsigned long long)offset);
         bytes = span_part(bytes, (size_t)n, bytes.len);
         offset += (uint64_t)n;
+    }
+    return true;
+}
+
+bool disk_write_pieces(const struct disk *d, int fd, struct iovec *pieces, size_t count, uint64_t offset,
+                       struct error *err)
+{
+    while (count > 0) {
+        ssize_t n = d->ops->pwritev != NULL
+                        ? d->ops->pwritev(d->context, fd, pieces, (int)count, (off_t)offset)
+                        : d->ops->pwrite(d->context, fd, pieces->iov_base, pieces->iov_len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(err, "write of %zu pieces at %llu", count, (unsigned long long)offset);
+        offset += (uint64_t)n;
+        for (; count > 0 && (size_t)n >= pieces->iov_len; pieces++, count--)
+            n -= (ssize_t)pieces->iov_len;
+        if (count > 0) {
+            pieces->iov_base = (uint8_t *)pieces->iov_base + n;
+            pieces->iov_len -= (size_t)n;
+        }
     }
     return true;
 }

@@ -18,6 +18,7 @@
 #define MARKER_BYTES_MAX     (MARKER_FIXED_BYTES + HASH_BYTES * COMMIT_ENTRIES_MAX + HASH_BYTES)
 #define SEGMENT_HEADER_BYTES 128u
 #define BODY_HEADER_BYTES    64u
+#define BODY_BLOCK_BYTES     4096u
 #define CHUNK_BYTES          65536u
 #define CHUNK_STORED_BYTES   (CHUNK_BYTES + TAG_BYTES)
 #define FACTS_BYTES_MAX      ((size_t)1 << 20)
@@ -83,6 +84,28 @@ uint32_t entry_length(uint32_t facts_bytes);
 void entry_header_encode(const struct entry_header *h, uint8_t out[ENTRY_HEADER_BYTES]);
 /* bytes: at least the header. ERR_DAMAGED. */
 bool entry_header_decode(struct span bytes, struct entry_header *out, struct error *err);
+/*
+ * Where bodies may begin in a shared file: on blocks where objects are large, so that they can be written past the page
+ * cache; without gaps where they are small. What lies between is zero.
+ */
+static inline uint64_t body_alignment(enum body_class body_class)
+{
+    return body_class == BODY_RESULTS ? 1 : BODY_BLOCK_BYTES;
+}
+
+static inline uint64_t body_aligned(enum body_class body_class, uint64_t offset)
+{
+    uint64_t a = body_alignment(body_class);
+
+    return (offset + a - 1) / a * a;
+}
+
+/* Offset of the first body in a shared file. */
+static inline uint64_t body_file_start(enum body_class body_class)
+{
+    return body_aligned(body_class, BODY_HEADER_BYTES);
+}
+
 /* Stored bytes of a body, tags included. */
 uint64_t body_stored_bytes(uint64_t body_bytes);
 uint32_t body_chunk_count(uint64_t body_bytes);

@@ -119,7 +119,8 @@ static void note_entry(struct store *s, const struct seen *e)
         m->newest_rule = e->h.position + 1;
     if (e->h.has_body && !e->h.large) {
         m->in_use[e->h.body_class - 1] = e->h.place;
-        m->in_use[e->h.body_class - 1].length += body_stored_bytes(e->h.body_bytes);
+        m->in_use[e->h.body_class - 1].length
+            = body_aligned(e->h.body_class, e->h.place.length + body_stored_bytes(e->h.body_bytes));
     }
     if (e->h.large)
         write_span(&s->large_names, span_of(e->h.name, LARGE_NAME_BYTES));
@@ -360,6 +361,16 @@ static bool cut_log(struct store *s, struct error *err)
     return true;
 }
 
+/* A power cut took the zeros behind the last body, whose bytes are there. */
+static bool extend_file(struct store *s, const char *name, uint64_t length, struct error *err)
+{
+    int fd = disk_open(&s->disk, name, O_RDWR, err);
+    bool ok = fd >= 0 && disk_truncate(&s->disk, fd, length, err) && disk_sync(&s->disk, fd, err);
+
+    disk_close(&s->disk, &fd);
+    return ok;
+}
+
 /* One file in a class's directory. */
 static bool cut_body(struct store *s, enum body_class c, const char *entry, struct error *err)
 {
@@ -379,6 +390,8 @@ static bool cut_body(struct store *s, enum body_class c, const char *entry, stru
         return cut_file(s, name, (uint64_t)st.st_size, 0, BODY_HEADER_BYTES, err);
     if (f.number == end->number && (uint64_t)st.st_size > end->length)
         return cut_file(s, name, (uint64_t)st.st_size, end->length, 0, err);
+    if (f.number == end->number && end->length - (uint64_t)st.st_size < body_alignment(c))
+        return extend_file(s, name, end->length, err);
     return true;
 }
 

@@ -224,14 +224,29 @@ struct store *store_open(const char *dir, const struct store_options *options, s
     return NULL;
 }
 
-static void batch_free(struct batch *b)
+struct batch *batch_new(struct store *s)
+{
+    struct batch *b = s->spare_batch;
+
+    s->spare_batch = NULL;
+    if (b == NULL)
+        b = malloc(sizeof *b); /* its pages are touched as it fills */
+    if (b == NULL)
+        return NULL;
+    memset(b, 0, offsetof(struct batch, items));
+    b->log = writer_new((size_t)COMMIT_ENTRIES_MAX * ENTRY_BYTES_MAX);
+    return b;
+}
+
+void batch_done(struct store *s, struct batch *b)
 {
     if (b == NULL)
         return;
     for (size_t i = 0; i < b->count; i++)
         body_free(b->items[i].body);
     writer_done(&b->log);
-    free(b);
+    free(s->spare_batch);
+    s->spare_batch = b;
 }
 
 void store_close(struct store *s)
@@ -239,13 +254,14 @@ void store_close(struct store *s)
     if (s == NULL)
         return;
     commit_stop(s);
-    batch_free(s->open);
+    batch_done(s, s->open);
     while (s->done != NULL) {
         struct batch *next = s->done->next;
 
-        batch_free(s->done);
+        batch_done(s, s->done);
         s->done = next;
     }
+    free(s->spare_batch);
     for (size_t c = 0; c < BODY_CLASS_COUNT; c++)
         disk_close(&s->disk, &s->body_out[c].fd);
     disk_close(&s->disk, &s->log_fd);
@@ -314,7 +330,7 @@ size_t store_completed(struct store *s, struct completion *out, size_t max)
         s->done = b->next;
         if (s->done == NULL)
             s->done_last = NULL;
-        batch_free(b);
+        batch_done(s, b);
     }
     if (s->done != NULL)
         (void)!write(s->event_fd, &one, sizeof one);

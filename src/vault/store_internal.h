@@ -58,6 +58,9 @@ struct body {
 /* Gives the spares back. */
 void body_spares_done(struct store *s);
 
+/* The ciphertext of a finished body that is not large, filled up with zeros to where the next one may begin. */
+struct iovec body_piece(struct body *b);
+
 /* Seals the last chunk. */
 bool body_finish(struct body *b, struct hash *root, struct error *err);
 
@@ -74,8 +77,6 @@ struct batch_item {
 struct batch {
     struct batch *next;
     struct writer log; /* entries, then the marker */
-    struct batch_item items[COMMIT_ENTRIES_MAX];
-    struct hash leaves[COMMIT_ENTRIES_MAX];
     size_t count;
     size_t body_bytes;
     size_t waiting; /* bytes of bodies and entries that were granted (space.h) and are not written yet */
@@ -84,6 +85,9 @@ struct batch {
     bool committed;
     enum error_code why; /* where it is not */
     size_t completed; /* items already told */
+    /* `count` of each; not cleared for the next commit */
+    struct batch_item items[COMMIT_ENTRIES_MAX];
+    struct hash leaves[COMMIT_ENTRIES_MAX];
 };
 
 /* The end of what is committed. The commit thread's. */
@@ -131,6 +135,7 @@ struct store {
     struct batch *open;  /* being filled, or NULL */
     bool kicked;
     struct batch *done, *done_last; /* to be told */
+    struct batch *spare_batch;      /* emptied, for the next commit: a new one costs a page fault for every 4 KiB */
     struct plan plan;
     bool stop;
     bool want_growth;
@@ -181,6 +186,12 @@ struct store {
     size_t start_finding_count;
     struct writer start_events; /* field lists to be recorded once the threads run: length (4), list */
 };
+
+/* ---- store.c, with the lock held ---- */
+/* An empty batch; NULL without memory. */
+struct batch *batch_new(struct store *s);
+/* Drops its bodies, keeps its memory. NULL allowed. */
+void batch_done(struct store *s, struct batch *b);
 
 /* ---- commit.c ---- */
 bool commit_start(struct store *s, struct error *err);

@@ -168,7 +168,8 @@ static bool grow_to(struct verify *v, const struct marker *m, struct span leaves
 
 static void check_body_file(struct verify *v, enum body_class c, const struct body_file *f)
 {
-    uint8_t want[BODY_HEADER_BYTES], got[BODY_HEADER_BYTES] = { 0 };
+    uint8_t want[BODY_BLOCK_BYTES] = { 0 }, got[BODY_BLOCK_BYTES] = { 0 };
+    size_t len = (size_t)body_file_start(c);
     char name[NAME_BYTES_MAX], path[DISK_PATH_MAX];
 
     body_header_encode(c, f, keyring_vault_id(v->s->keyring), keyring_keys(v->s->keyring)->file, want);
@@ -177,7 +178,7 @@ static void check_body_file(struct verify *v, enum body_class c, const struct bo
     CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         finding(v, "%s is missing", name);
-    else if (!file_read_at(fd, got, sizeof got, 0, NULL) || memcmp(want, got, sizeof want) != 0)
+    else if (!file_read_at(fd, got, len, 0, NULL) || memcmp(want, got, len) != 0)
         finding(v, "%s: header is damaged", name);
 }
 
@@ -199,6 +200,25 @@ static void check_body_end(struct verify *v, enum body_class c, bool in_use)
         finding(v, "%s: %llu bytes, not %llu", name, (unsigned long long)size, (unsigned long long)f->length);
 }
 
+/* What fills a body's last block is zero. */
+static void check_padding(struct verify *v, const struct entry_header *h, uint64_t end)
+{
+    static const uint8_t zeros[BODY_BLOCK_BYTES];
+    uint64_t from = h->place.length + body_stored_bytes(h->body_bytes);
+    uint8_t got[BODY_BLOCK_BYTES];
+    char name[NAME_BYTES_MAX], path[DISK_PATH_MAX];
+
+    if (end == from)
+        return;
+    body_name(h->body_class, &h->place, name);
+    disk_path(&v->s->disk, name, path);
+    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && file_read_at(fd, got, (size_t)(end - from), from, NULL)
+        && memcmp(got, zeros, (size_t)(end - from)) != 0)
+        finding(v, "%s: bytes behind record %llu at %llu are damaged", name, (unsigned long long)h->position,
+                (unsigned long long)from);
+}
+
 static void check_place(struct verify *v, const struct entry_header *h)
 {
     struct body_file *f = &v->in_use[h->body_class - 1];
@@ -208,11 +228,12 @@ static void check_place(struct verify *v, const struct entry_header *h)
         check_body_end(v, h->body_class, false);
         *f = h->place;
         check_body_file(v, h->body_class, f);
-        f->length = BODY_HEADER_BYTES;
+        f->length = body_file_start(h->body_class);
     }
     if (h->place.length != f->length && !*gap)
         finding(v, "record %llu: its body does not follow the one before", (unsigned long long)h->position);
-    f->length = h->place.length + body_stored_bytes(h->body_bytes);
+    f->length = body_aligned(h->body_class, h->place.length + body_stored_bytes(h->body_bytes));
+    check_padding(v, h, f->length);
     *gap = false;
 }
 

@@ -275,6 +275,31 @@ TEST(a_torn_tail_is_cut_and_told)
     test_remove(dir);
 }
 
+/* Bodies of images begin on blocks; the zeros that a power cut took from behind the last one are no damage. */
+TEST(zeros_behind_the_last_body_are_made_again)
+{
+    struct store_options o = test_options();
+    struct error err = { 0 };
+    uint64_t findings = 0, position;
+    unsigned said = 0;
+    struct store *s;
+    char dir[64], path[200];
+    struct stat st;
+
+    make(dir, 5);
+    snprintf(path, sizeof path, "%s/vault/body/images/202611-00000001.body", dir);
+    CHECK(stat(path, &st) == 0 && st.st_size == 4096 + 102400);
+    CHECK(truncate(path, 4096 + 100000 + 2 * 16) == 0);
+    s = store_open(dir, &o, &err);
+    CHECK_OK(err, s != NULL);
+    CHECK(stat(path, &st) == 0 && st.st_size == 4096 + 102400);
+    CHECK(store_verify(s, count_text, &said, &findings, &err) && findings == 0);
+    CHECK_OK(err, test_append(s, RECORD_DICOM, "study:2", 9, 300000, &position, &err) && test_wait(s, 1) == 1);
+    CHECK_OK(err, test_same(s, 0, 0, 100000, &err) && test_same(s, position, 9, 300000, &err));
+    store_close(s);
+    test_remove(dir);
+}
+
 /* Damage behind the confirm files, but before the last marker, is damage: what follows it stays. */
 TEST(damage_that_a_later_marker_confirms_is_never_cut)
 {
@@ -368,5 +393,5 @@ TEST(an_idle_store_is_confirmed_by_itself)
 
 TESTS(T(store_keeps_what_it_is_given), T(rules_are_walked_newest_first), T(one_writer_at_a_time),
       T(a_body_can_be_looked_at_before_it_is_appended), T(ranges_are_exactly_those_asked_for),
-      T(what_can_be_made_again_is), T(a_torn_tail_is_cut_and_told), T(damage_that_a_later_marker_confirms_is_never_cut),
+      T(what_can_be_made_again_is), T(a_torn_tail_is_cut_and_told), T(zeros_behind_the_last_body_are_made_again), T(damage_that_a_later_marker_confirms_is_never_cut),
       T(an_idle_store_is_confirmed_by_itself))
