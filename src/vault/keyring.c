@@ -11,49 +11,17 @@
 
 #include "base/file.h"
 #include "base/reader.h"
-#include "vault/keyring_format.h"
-#include "vault/unit_map.h"
+#include "vault/keyring_header.h"
+#include "vault/keyring_internal.h"
+#include "vault/locked.h"
 
-#define COPIES     2
-#define KEY_CACHE  256u /* data keys kept open; a power of two */
 #define SLOTS_READ 512u /* slots read at once while opening */
 
-static const char *const copy_names[COPIES] = { "keyring.0", "keyring.1" };
-
-/* What must not be swapped, dumped or left behind: sodium_malloc'ed. */
-struct secrets {
-    struct vault_keys keys;
-    struct {
-        uint32_t slot; /* 0 is the signing key and is never cached: free place */
-        uint8_t key[KEY_BYTES];
-    } cache[KEY_CACHE];
-};
-
-struct keyring {
-    const struct disk *disk;
-    struct secrets *secrets;
-    struct seal seal; /* of the thread that grows */
-    uint8_t vault_id[VAULT_ID_BYTES];
-    int fd[COPIES];
-    pthread_mutex_t lock; /* all below, and secrets->cache */
-    uint32_t count;       /* slots that both copies hold */
-    uint32_t next_ready;  /* every slot from here on is ready */
-    struct unit_map map;
-    struct dirty_slot {
-        uint32_t slot;
-        uint8_t tag[UNIT_TAG_BYTES];
-    } * dirty; /* assigned and not yet written so */
-    size_t dirty_count, dirty_cap;
-};
-
-static uint64_t slot_offset(uint32_t number)
-{
-    return KEYRING_HEADER_BYTES + (uint64_t)number * KEYRING_SLOT_BYTES;
-}
+const char *const keyring_copy_names[KEYRING_COPIES] = { "keyring.0", "keyring.1" };
 
 /* `count` fresh ready slots from `first` on; the caller frees. NULL without memory. */
-static uint8_t *slots_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t first,
-                           uint32_t count, struct error *err)
+static uint8_t *slots_make(struct seal *s, const struct slot_binding *b, uint32_t first, uint32_t count,
+                           struct error *err)
 {
     uint8_t *slots = malloc((size_t)count * KEYRING_SLOT_BYTES);
 
@@ -62,7 +30,7 @@ static uint8_t *slots_make(struct seal *s, const struct vault_keys *keys, const 
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++)
-        if (!slot_make(s, keys, vault_id, first + i, first + i == 0 ? SLOT_SIGNING : SLOT_READY,
+        if (!slot_make(s, b, first + i, first + i == 0 ? SLOT_SIGNING : SLOT_READY,
                        slots + (size_t)i * KEYRING_SLOT_BYTES, err)) {
             free(slots);
             return NULL;
@@ -70,73 +38,77 @@ static uint8_t *slots_make(struct seal *s, const struct vault_keys *keys, const 
     return slots;
 }
 
+void keyring_fresh_name(int copy, char out[32])
+{
+    (void)snprintf(out, 32, "%s.new", keyring_copy_names[copy]);
+}
+
+/* Header and the first slots, as both files will hold them. */
+static bool make_file(struct seal *s, struct vault_keys *keys, struct span secret, uint64_t now_us, struct writer *file,
+                      struct error *err)
+{
+    struct slot_binding binding = { .keys = keys };
+    struct new_unlocker first = { .secret = secret, .now_us = now_us };
+    struct keyring_info info;
+    uint8_t header[KEYRING_HEADER_BYTES];
+    uint8_t *slots;
+    unsigned place;
+
+    seal_random(keys->master, KEY_BYTES);
+    seal_random(keys->root, KEY_BYTES);
+    vault_keys_derive(keys);
+    header_start(header, now_us);
+    if (!header_add(s, keys, header, &first, &place, err) || !header_finish(s, keys, header, err))
+        return false;
+    header_info(header, &info);
+    memcpy(binding.vault_id, info.vault_id, VAULT_ID_BYTES);
+    binding.master_generation = info.master_generation;
+    slots = slots_make(s, &binding, 0, KEYRING_BATCH, err);
+    if (slots == NULL)
+        return false;
+    write_span(file, span_of(header, sizeof header));
+    write_span(file, span_of(slots, (size_t)KEYRING_BATCH * KEYRING_SLOT_BYTES));
+    free(slots);
+    return writer_ok(file, err, "keyring");
+}
+
 bool keyring_create(const struct disk *d, const struct seal_suite *suite, struct span secret, uint64_t now_us,
                     struct error *err)
 {
     struct seal s;
-    struct vault_keys *keys = sodium_malloc(sizeof *keys);
-    uint8_t *slots = NULL;
+    struct vault_keys *keys = locked_new(sizeof *keys, err);
     struct writer file = writer_new(KEYRING_HEADER_BYTES + KEYRING_BATCH * KEYRING_SLOT_BYTES);
-    uint8_t header[KEYRING_HEADER_BYTES];
     bool ok = false;
 
     if (keys == NULL)
-        return error_set(err, ERR_MEMORY, "no locked memory for keys");
+        return false;
     if (seal_init(&s, suite, err)) {
-        seal_random(keys->master, KEY_BYTES);
-        vault_keys_derive(keys);
-        if (keyring_header_make(&s, keys, secret, now_us, header, err))
-            slots = slots_make(&s, keys, header + 40, 0, KEYRING_BATCH, err);
-        write_span(&file, span_of(header, sizeof header));
-        if (slots != NULL) {
-            write_span(&file, span_of(slots, KEYRING_BATCH * KEYRING_SLOT_BYTES));
-            ok = writer_ok(&file, err, "keyring");
-        }
-        for (int i = 0; ok && i < COPIES; i++)
-            ok = disk_replace(d, copy_names[i], writer_span(&file), err);
+        ok = make_file(&s, keys, secret, now_us, &file, err);
+        for (int i = 0; ok && i < KEYRING_COPIES; i++)
+            ok = disk_replace(d, keyring_copy_names[i], writer_span(&file), err);
         seal_done(&s);
     }
-    free(slots);
     writer_done(&file);
-    sodium_free(keys);
+    locked_free(keys);
     return ok;
 }
 
 /* ---- opening ---- */
 
-static bool unseal(struct keyring *k, struct span secret, keyring_finding *report, void *context, struct error *err)
+void keyring_bind(struct keyring *k)
 {
-    uint8_t header[COPIES][KEYRING_HEADER_BYTES];
-    struct error why[COPIES] = { 0 };
-    bool there[COPIES];
-    int use = -1;
+    struct keyring_info info;
 
-    for (int i = 0; i < COPIES; i++)
-        there[i] = k->fd[i] >= 0 && file_read_at(k->fd[i], header[i], KEYRING_HEADER_BYTES, 0, &why[i]);
-    for (int i = 0; i < COPIES && use < 0; i++) {
-        if (i > 0 && there[0] && there[i] && memcmp(header[0], header[i], KEYRING_HEADER_BYTES) == 0)
-            why[i] = why[0]; /* Argon2id is slow: not twice for the same bytes */
-        else if (there[i] && keyring_header_open(&k->seal, header[i], secret, &k->secrets->keys, &why[i]))
-            use = i;
-    }
-    if (use < 0) {
-        bool sealed = why[0].code == ERR_SEALED || why[1].code == ERR_SEALED;
-
-        return error_set(err, sealed ? ERR_SEALED : ERR_DAMAGED, "%s", why[why[0].code == ERR_SEALED ? 0 : 1].text);
-    }
-    memcpy(k->vault_id, header[use] + 40, VAULT_ID_BYTES);
-    for (int i = 0; i < COPIES; i++)
-        if (!there[i] || memcmp(header[i], header[use], KEYRING_HEADER_BYTES) != 0)
-            report(context,
-                   i == 0 ? "keyring.0: header is damaged or missing" : "keyring.1: header is damaged or missing");
-    return true;
+    header_info(k->header, &info);
+    k->binding = (struct slot_binding){ .keys = &k->secrets->keys, .master_generation = info.master_generation };
+    memcpy(k->binding.vault_id, info.vault_id, VAULT_ID_BYTES);
 }
 
 /* Up to SLOTS_READ slots of one copy from `first` on; returns how many there are. Missing bytes read as zeros. */
 static uint32_t read_slots(int fd, uint32_t first, uint8_t *out)
 {
     uint64_t size = 0;
-    uint64_t from = slot_offset(first);
+    uint64_t from = keyring_slot_offset(first);
     size_t len;
 
     memset(out, 0, (size_t)SLOTS_READ * KEYRING_SLOT_BYTES);
@@ -159,11 +131,11 @@ enum slot_verdict { SLOT_SAME, SLOT_HEAL, SLOT_MAKE, SLOT_DAMAGED_0, SLOT_DAMAGE
  * Compares the two copies of a slot; *best is the one to believe (NULL where lost). An unfinished growth or assignment
  * is to be healed from the believed one; what cannot have come from a cut between two writes is damage.
  */
-static enum slot_verdict slot_judge(const struct vault_keys *keys, uint32_t number, const uint8_t *a, const uint8_t *b,
-                                    const uint8_t **best)
+static enum slot_verdict slot_judge(const struct slot_binding *binding, uint32_t number, const uint8_t *a,
+                                    const uint8_t *b, const uint8_t **best)
 {
-    bool a_valid = slot_is_valid(keys, number, a);
-    bool b_valid = slot_is_valid(keys, number, b);
+    bool a_valid = slot_is_valid(binding, number, a);
+    bool b_valid = slot_is_valid(binding, number, b);
 
     *best = NULL;
     if (!a_valid && !b_valid)
@@ -198,14 +170,14 @@ static bool slot_heal(struct keyring *k, uint32_t number, const uint8_t *best, s
     uint8_t fresh[KEYRING_SLOT_BYTES];
 
     if (best == NULL) {
-        if (!slot_make(&k->seal, &k->secrets->keys, k->vault_id, number, SLOT_READY, fresh, err))
+        if (!slot_make(&k->seal, &k->binding, number, SLOT_READY, fresh, err))
             return false;
         best = fresh;
     }
-    for (int i = 0; i < COPIES; i++)
-        if (!disk_write_at(k->disk, k->fd[i], span_of(best, KEYRING_SLOT_BYTES), slot_offset(number), err)
+    for (int i = 0; i < KEYRING_COPIES; i++)
+        if (!disk_write_at(k->disk, k->fd[i], span_of(best, KEYRING_SLOT_BYTES), keyring_slot_offset(number), err)
             || !disk_sync(k->disk, k->fd[i], err))
-            return error_within(err, "%s", copy_names[i]);
+            return error_within(err, "%s", keyring_copy_names[i]);
     return true;
 }
 
@@ -237,7 +209,7 @@ static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *repor
         got = in_a > in_b ? in_a : in_b;
         for (uint32_t i = 0; ok && i < got; i++) {
             const uint8_t *best;
-            enum slot_verdict v = slot_judge(&k->secrets->keys, first + i, a + (size_t)i * KEYRING_SLOT_BYTES,
+            enum slot_verdict v = slot_judge(&k->binding, first + i, a + (size_t)i * KEYRING_SLOT_BYTES,
                                              b + (size_t)i * KEYRING_SLOT_BYTES, &best);
 
             if ((v == SLOT_HEAL || v == SLOT_MAKE) && heal)
@@ -257,28 +229,23 @@ static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *repor
 /* Opens both copies; one that is gone is made again from the other (read only: done without). */
 static bool open_copies(struct keyring *k, bool read_only, keyring_finding *report, void *context, struct error *err)
 {
-    for (int i = 0; i < COPIES; i++) {
-        struct writer whole = writer_new((size_t)1 << 31);
+    for (int i = 0; i < KEYRING_COPIES; i++) {
         struct error why = { 0 };
-        char path[DISK_PATH_MAX];
-        bool ok;
 
-        k->fd[i] = disk_open(k->disk, copy_names[i], read_only ? O_RDONLY : O_RDWR, &why);
+        k->fd[i] = disk_open(k->disk, keyring_copy_names[i], read_only ? O_RDONLY : O_RDWR, &why);
+        if (k->fd[i] < 0 && why.code != ERR_NOT_FOUND)
+            return error_set(err, why.code, "%s", why.text);
+    }
+    if (k->fd[0] < 0 && k->fd[1] < 0)
+        return error_set(err, ERR_NOT_FOUND, "no keyring");
+    for (int i = 0; !read_only && i < KEYRING_COPIES; i++) {
         if (k->fd[i] >= 0)
             continue;
-        if (why.code != ERR_NOT_FOUND)
-            return error_set(err, why.code, "%s", why.text);
-        if (read_only)
-            continue;
-        disk_path(k->disk, copy_names[1 - i], path);
-        ok = file_slurp(path, &whole, err) && disk_replace(k->disk, copy_names[i], writer_span(&whole), err);
-        writer_done(&whole);
-        k->fd[i] = ok ? disk_open(k->disk, copy_names[i], O_RDWR, err) : -1;
-        if (k->fd[i] < 0)
+        if (!keyring_copy_remake(k, i, err))
             return false;
         report(context, i == 0 ? "keyring.0 was missing and is made again" : "keyring.1 was missing and is made again");
     }
-    return k->fd[0] >= 0 || k->fd[1] >= 0 || error_set(err, ERR_NOT_FOUND, "no keyring");
+    return true;
 }
 
 struct keyring *keyring_open(const struct disk *d, const struct seal_suite *suite, struct span secret, bool read_only,
@@ -292,15 +259,14 @@ struct keyring *keyring_open(const struct disk *d, const struct seal_suite *suit
     }
     *k = (struct keyring){ .disk = d, .fd = { -1, -1 }, .next_ready = 1 };
     (void)pthread_mutex_init(&k->lock, NULL);
-    k->secrets = sodium_malloc(sizeof *k->secrets);
+    k->secrets = locked_new(sizeof *k->secrets, err);
     if (k->secrets == NULL) {
-        (void)error_set(err, ERR_MEMORY, "no locked memory for keys");
         keyring_close(k);
         return NULL;
     }
-    memset(k->secrets, 0, sizeof *k->secrets);
     if (!open_copies(k, read_only, report, context, err) || !seal_init(&k->seal, suite, err)
-        || !unseal(k, secret, report, context, err) || !walk(k, true, !read_only, report, context, err)) {
+        || !keyring_unseal(k, secret, read_only, report, context, err)
+        || !walk(k, true, !read_only, report, context, err)) {
         keyring_close(k);
         return NULL;
     }
@@ -311,12 +277,12 @@ void keyring_close(struct keyring *k)
 {
     if (k == NULL)
         return;
-    for (int i = 0; i < COPIES; i++)
+    for (int i = 0; i < KEYRING_COPIES; i++)
         disk_close(k->disk, &k->fd[i]);
     seal_done(&k->seal);
     unit_map_done(&k->map);
     free(k->dirty);
-    sodium_free(k->secrets); /* wipes */
+    locked_free(k->secrets);
     (void)pthread_mutex_destroy(&k->lock);
     free(k);
 }
@@ -328,7 +294,14 @@ const struct vault_keys *keyring_keys(const struct keyring *k)
 
 const uint8_t *keyring_vault_id(const struct keyring *k)
 {
-    return k->vault_id;
+    return k->binding.vault_id;
+}
+
+void keyring_info(struct keyring *k, struct keyring_info *out)
+{
+    (void)pthread_mutex_lock(&k->lock);
+    header_info(k->header, out);
+    (void)pthread_mutex_unlock(&k->lock);
 }
 
 /* ---- units ---- */
@@ -401,45 +374,46 @@ void keyring_burn(struct keyring *k, uint32_t slot)
     (void)pthread_mutex_unlock(&k->lock);
 }
 
-/* The slot as it is on disk, from the first copy that holds it whole. */
-static bool slot_read(struct keyring *k, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES], struct error *err)
+bool keyring_slot_read(struct keyring *k, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES], struct error *err)
 {
-    for (int i = 0; i < COPIES; i++)
-        if (k->fd[i] >= 0 && file_read_at(k->fd[i], out, KEYRING_SLOT_BYTES, slot_offset(number), err)
-            && slot_is_valid(&k->secrets->keys, number, out))
+    for (int i = 0; i < KEYRING_COPIES; i++)
+        if (k->fd[i] >= 0 && file_read_at(k->fd[i], out, KEYRING_SLOT_BYTES, keyring_slot_offset(number), err)
+            && slot_is_valid(&k->binding, number, out))
             return true;
     return error_set(err, ERR_DAMAGED, "keyring: slot %u is damaged in both copies", number);
 }
 
-bool keyring_data_key(struct keyring *k, struct seal *s, uint32_t slot, uint8_t out[KEY_BYTES], struct error *err)
+/* With the lock held, so that files and keys belong together also while keys are rotated. */
+static bool data_key_read(struct keyring *k, struct seal *s, uint32_t slot, uint8_t out[KEY_BYTES], struct error *err)
 {
     uint8_t bytes[KEYRING_SLOT_BYTES];
-    uint8_t associated[4 + VAULT_ID_BYTES];
     uint32_t place = slot & (KEY_CACHE - 1);
-    bool hit;
 
-    (void)pthread_mutex_lock(&k->lock);
-    hit = slot != 0 && k->secrets->cache[place].slot == slot;
-    if (hit)
-        memcpy(out, k->secrets->cache[place].key, KEY_BYTES);
-    (void)pthread_mutex_unlock(&k->lock);
-    if (hit)
-        return true;
-    if (!slot_read(k, slot, bytes, err))
+    if (!keyring_slot_read(k, slot, bytes, err))
         return false;
     if (bytes[4] == SLOT_ERASED)
         return error_set(err, ERR_REFUSED, "the data key in slot %u was erased", slot);
-    slot_associated(slot, k->vault_id, associated);
-    if (!seal_decrypt(s, k->secrets->keys.wrap, bytes + 24, span_of(associated, sizeof associated),
-                      span_of(bytes + 36, KEY_BYTES + TAG_BYTES), out, err))
-        return error_within(err, "keyring slot %u", slot);
+    if (!slot_open(s, &k->binding, bytes, out, err))
+        return false;
     if (slot != 0) {
-        (void)pthread_mutex_lock(&k->lock);
         k->secrets->cache[place].slot = slot;
         memcpy(k->secrets->cache[place].key, out, KEY_BYTES);
-        (void)pthread_mutex_unlock(&k->lock);
     }
     return true;
+}
+
+bool keyring_data_key(struct keyring *k, struct seal *s, uint32_t slot, uint8_t out[KEY_BYTES], struct error *err)
+{
+    uint32_t place = slot & (KEY_CACHE - 1);
+    bool ok = true;
+
+    (void)pthread_mutex_lock(&k->lock);
+    if (slot != 0 && k->secrets->cache[place].slot == slot)
+        memcpy(out, k->secrets->cache[place].key, KEY_BYTES);
+    else
+        ok = data_key_read(k, s, slot, out, err);
+    (void)pthread_mutex_unlock(&k->lock);
+    return ok;
 }
 
 /* ---- growing and flushing ---- */
@@ -462,12 +436,12 @@ bool keyring_grow(struct keyring *k, struct error *err)
 
     if (first > UINT32_MAX - KEYRING_BATCH)
         return error_set(err, ERR_LIMIT, "the keyring is full");
-    slots = slots_make(&k->seal, &k->secrets->keys, k->vault_id, first, KEYRING_BATCH, err);
+    slots = slots_make(&k->seal, &k->binding, first, KEYRING_BATCH, err);
     if (slots == NULL)
         return false;
-    for (int i = 0; ok && i < COPIES; i++)
+    for (int i = 0; ok && i < KEYRING_COPIES; i++)
         ok = disk_write_at(k->disk, k->fd[i], span_of(slots, (size_t)KEYRING_BATCH * KEYRING_SLOT_BYTES),
-                           slot_offset(first), err)
+                           keyring_slot_offset(first), err)
              && disk_sync(k->disk, k->fd[i], err);
     free(slots);
     if (!ok)
@@ -482,12 +456,12 @@ static bool write_assigned(struct keyring *k, int copy, const struct dirty_slot 
 {
     uint8_t slot[KEYRING_SLOT_BYTES];
 
-    if (!slot_read(k, d->slot, slot, err))
+    if (!keyring_slot_read(k, d->slot, slot, err))
         return true; /* lost already, and named by verify; nothing to write */
     slot[4] = SLOT_ASSIGNED;
     memcpy(slot + 8, d->tag, UNIT_TAG_BYTES);
-    slot_finish(&k->secrets->keys, slot);
-    return disk_write_at(k->disk, k->fd[copy], span_of(slot, sizeof slot), slot_offset(d->slot), err);
+    slot_finish(&k->binding, slot);
+    return disk_write_at(k->disk, k->fd[copy], span_of(slot, sizeof slot), keyring_slot_offset(d->slot), err);
 }
 
 bool keyring_flush(struct keyring *k, struct error *err)
@@ -502,7 +476,7 @@ bool keyring_flush(struct keyring *k, struct error *err)
     k->dirty = NULL;
     k->dirty_count = k->dirty_cap = 0;
     (void)pthread_mutex_unlock(&k->lock);
-    for (int copy = 0; ok && count > 0 && copy < COPIES; copy++) {
+    for (int copy = 0; ok && count > 0 && copy < KEYRING_COPIES; copy++) {
         for (size_t i = 0; ok && i < count; i++)
             ok = write_assigned(k, copy, &work[i], err);
         ok = ok && disk_sync(k->disk, k->fd[copy], err);
@@ -519,12 +493,6 @@ bool keyring_flush(struct keyring *k, struct error *err)
 
 bool keyring_check(struct keyring *k, keyring_finding *report, void *context, struct error *err)
 {
-    uint8_t header[KEYRING_HEADER_BYTES];
-
-    for (int i = 0; i < COPIES; i++)
-        if (k->fd[i] < 0 || !file_read_at(k->fd[i], header, sizeof header, 0, NULL)
-            || !seal_mac_fits(k->secrets->keys.keyring, span_of(header, 480), header + 480, HASH_BYTES))
-            report(context,
-                   i == 0 ? "keyring.0: header is damaged or missing" : "keyring.1: header is damaged or missing");
+    keyring_headers_check(k, report, context);
     return walk(k, false, false, report, context, err);
 }

@@ -12,17 +12,63 @@
 #include "vault/disk.h"
 #include "vault/format.h"
 
+#define KEYRING_VERSION      2u
 #define KEYRING_BATCH        256u /* slots made at once */
 #define KEYRING_LOW_WATER    128u /* ready slots below which the next batch is made */
 #define KEYRING_SLOT_BYTES   128u
-#define KEYRING_HEADER_BYTES 512u
+#define KEYRING_HEADER_BYTES 2048u
+#define KEYRING_UNLOCKERS    4u
+#define CUSTODIANS_MIN       2u  /* one custodian alone is a key file */
+#define CUSTODIANS_MAX       16u /* people in one room */
 
 enum slot_state { SLOT_READY = 1, SLOT_ASSIGNED = 2, SLOT_ERASED = 3, SLOT_SIGNING = 4 };
 
-/* Keys derived once from the master key; in locked memory. */
+enum unlocker_kind {
+    UNLOCKER_NONE = 0,
+    UNLOCKER_PASSPHRASE = 1,
+    UNLOCKER_KEY_FILE = 2,
+    UNLOCKER_CUSTODIANS = 3,
+    UNLOCKER_CREDENTIAL = 4,
+};
+
+/* How a secret says what it is; without one of them, or with something else behind it than belongs there, it is a
+ * passphrase. */
+#define SECRET_KEY_FILE_PREFIX   "key:"        /* at least 32 bytes follow */
+#define SECRET_SHARES_PREFIX     "shares:"     /* 64 hex digits follow */
+#define SECRET_CREDENTIAL_PREFIX "credential:" /* the same */
+
+/* "passphrase", "key file", "custodians", "credential". */
+const char *unlocker_kind_name(enum unlocker_kind kind);
+
+/* What the keyring says of an unlocker in clear. */
+struct unlocker {
+    enum unlocker_kind kind;    /* UNLOCKER_NONE: the place is empty */
+    unsigned threshold, shares; /* custodians: k of n */
+    uint32_t added;             /* the keyring's generation that added it */
+    uint64_t added_us;
+    uint8_t public_key[KEY_BYTES];
+};
+
+struct keyring_info {
+    uint8_t vault_id[VAULT_ID_BYTES];
+    uint64_t created_us;
+    uint32_t generation;        /* changes of the header */
+    uint32_t master_generation; /* the change that made the master key */
+    struct unlocker unlockers[KEYRING_UNLOCKERS];
+};
+
+/* A secret that is to open the keyring from now on. */
+struct new_unlocker {
+    struct span secret;
+    unsigned threshold, shares; /* custodians: k of n; else 0 */
+    uint64_t now_us;
+};
+
+/* The master key, the root key under it, and the keys that are derived from them; in locked memory. */
 struct vault_keys {
     uint8_t master[KEY_BYTES];
-    uint8_t wrap[KEY_BYTES];
+    uint8_t wrap[KEY_BYTES]; /* from the master key; the others are the root key's and stay when keys are rotated */
+    uint8_t root[KEY_BYTES];
     uint8_t keyring[KEY_BYTES];
     uint8_t unit[KEY_BYTES];
     uint8_t file[KEY_BYTES];
@@ -46,7 +92,16 @@ struct keyring *keyring_open(const struct disk *d, const struct seal_suite *suit
                              keyring_finding *report, void *context, struct error *err);
 void keyring_close(struct keyring *k);
 
+/* What the keyring in d says in clear, without a secret. ERR_NOT_FOUND, ERR_DAMAGED where no copy has a whole header.
+ */
+bool keyring_info_read(const struct disk *d, struct keyring_info *out, struct error *err);
+/* Does the secret open the keyring in d? Changes nothing. *place (NULL allowed): which unlocker it fits, from 0. */
+bool keyring_opens(const struct disk *d, const struct seal_suite *suite, struct span secret, unsigned *place,
+                   struct error *err);
+
+/* Of the keys, master and wrap change while keyring_rotate() runs: they are the keyring's own business. */
 const struct vault_keys *keyring_keys(const struct keyring *k);
+void keyring_info(struct keyring *k, struct keyring_info *out);
 const uint8_t *keyring_vault_id(const struct keyring *k);
 
 /* The unit's slot, or the next ready one, which becomes the unit's. ERR_BUSY where none is ready: keyring_grow() first.
@@ -64,6 +119,16 @@ bool keyring_wants_growth(struct keyring *k);
 bool keyring_grow(struct keyring *k, struct error *err);
 /* Writes the assignments made since last time into both copies, synced. */
 bool keyring_flush(struct keyring *k, struct error *err);
+
+/*
+ * Changes of the header (docs/format.md): both files are made anew and renamed one after the other. Until the first
+ * rename everything is as it was; an error after it (ERR_IO) leaves a keyring that must be opened again before it is
+ * used. As for keyring_grow(), nobody else writes meanwhile; keyring_data_key() may be called.
+ */
+bool keyring_add(struct keyring *k, const struct new_unlocker *new, unsigned *place, struct error *err);
+bool keyring_remove(struct keyring *k, unsigned place, struct error *err);
+/* A new master key; every data key and every unlocker is wrapped again. */
+bool keyring_rotate(struct keyring *k, struct error *err);
 
 /* Compares both copies, byte by byte of meaning. Reads only. */
 bool keyring_check(struct keyring *k, keyring_finding *report, void *context, struct error *err);

@@ -1,28 +1,35 @@
 /*
- * Header and slots of a keyring file, as bytes (docs/format.md, "Keyring"). Knows no file: keyring.c does.
+ * Slots of a keyring file, as bytes (docs/format.md, "Keyring"), and the numbers and locked memory that its files
+ * share. Knows no file: keyring.c does.
  */
 #ifndef FANAL_VAULT_KEYRING_FORMAT_H
 #define FANAL_VAULT_KEYRING_FORMAT_H
 
 #include "vault/keyring.h"
 
-/* All keys below the master key. */
-void vault_keys_derive(struct vault_keys *k);
+void put_u32(uint8_t *out, uint32_t v);
+void put_u64(uint8_t *out, uint64_t v);
+uint32_t get_u32(const uint8_t *in);
+uint64_t get_u64(const uint8_t *in);
 
-/* A header for a master key that is in keys already. */
-bool keyring_header_make(struct seal *s, struct vault_keys *keys, struct span secret, uint64_t now_us,
-                         uint8_t out[KEYRING_HEADER_BYTES], struct error *err);
-/* Opens the master key with one copy's header, and derives the others. ERR_SEALED where it does not open. */
-bool keyring_header_open(struct seal *s, const uint8_t header[KEYRING_HEADER_BYTES], struct span secret,
-                         struct vault_keys *keys, struct error *err);
+/* What every slot of one keyring is bound to. */
+struct slot_binding {
+    const struct vault_keys *keys; /* borrowed */
+    uint8_t vault_id[VAULT_ID_BYTES];
+    uint32_t master_generation;
+};
 
 /* A slot with a fresh key. */
-bool slot_make(struct seal *s, const struct vault_keys *keys, const uint8_t *vault_id, uint32_t number,
-               enum slot_state state, uint8_t out[KEYRING_SLOT_BYTES], struct error *err);
+bool slot_make(struct seal *s, const struct slot_binding *b, uint32_t number, enum slot_state state,
+               uint8_t out[KEYRING_SLOT_BYTES], struct error *err);
 /* Its HMAC, after a change. */
-void slot_finish(const struct vault_keys *keys, uint8_t slot[KEYRING_SLOT_BYTES]);
-bool slot_is_valid(const struct vault_keys *keys, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES]);
-/* Associated data of a slot's key. */
-void slot_associated(uint32_t number, const uint8_t vault_id[VAULT_ID_BYTES], uint8_t out[4 + VAULT_ID_BYTES]);
+void slot_finish(const struct slot_binding *b, uint8_t slot[KEYRING_SLOT_BYTES]);
+bool slot_is_valid(const struct slot_binding *b, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES]);
+/* The data key of a valid slot that is not erased. ERR_DAMAGED. */
+bool slot_open(struct seal *s, const struct slot_binding *b, const uint8_t slot[KEYRING_SLOT_BYTES],
+               uint8_t key[KEY_BYTES], struct error *err);
+/* The same data key under the master key of `to`; a slot without one is only bound to it. */
+bool slot_rewrap(struct seal *s, const struct slot_binding *from, const struct slot_binding *to,
+                 uint8_t slot[KEYRING_SLOT_BYTES], struct error *err);
 
 #endif

@@ -371,7 +371,7 @@ bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], str
 
     if (n < 0 || (size_t)n >= sizeof label)
         return error_set(err, ERR_LIMIT, "a purpose of %d bytes", n);
-    seal_derive(keyring_keys(s->keyring)->master, label, out);
+    seal_derive(keyring_keys(s->keyring)->root, label, out);
     return true;
 }
 

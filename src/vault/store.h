@@ -114,7 +114,7 @@ bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_
 typedef bool rule_visit(void *context, const struct entry *e, struct span facts);
 bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err);
 
-/* 32 bytes derived from the master key for a named purpose ("views", "units" …). */
+/* 32 bytes derived from the root key for a named purpose ("views", "units" …). */
 bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], struct error *err);
 
 /* ---- state, verify ---- */

@@ -150,8 +150,8 @@ TEST(one_copy_is_enough_and_the_other_is_named)
     } rows[] = {
         { "header of copy 0", "keyring.0", 20, "keyring.0: header is damaged or missing\n" },
         { "header of copy 1", "keyring.1", 300, "keyring.1: header is damaged or missing\n" },
-        { "slot of copy 0", "keyring.0", 512 + 128 * 1 + 40, "keyring.0: slot 1 is damaged\n" },
-        { "slot of copy 1", "keyring.1", 512 + 128 * 1 + 9, "keyring.1: slot 1 is damaged\n" },
+        { "slot of copy 0", "keyring.0", 2048 + 128 * 1 + 40, "keyring.0: slot 1 is damaged\n" },
+        { "slot of copy 1", "keyring.1", 2048 + 128 * 1 + 9, "keyring.1: slot 1 is damaged\n" },
     };
     EACH(row, rows)
     {

@@ -1,0 +1,177 @@
+/*
+ * Changes of a keyring's header: an unlocker more or less, a new master key (docs/format.md, "Keyring"). See keyring.h.
+ *
+ * Both files are written anew beside the old ones, whole and synced, before the first is renamed: up to there a failure
+ * or a cut changes nothing, from there on the higher generation wins at the next opening.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "vault/keyring_header.h"
+#include "vault/keyring_internal.h"
+#include "vault/locked.h"
+
+#define SLOTS_WRITTEN 512u /* at once */
+
+/* The keyring as it is to become. */
+struct change {
+    struct vault_keys *keys; /* in locked memory */
+    uint8_t header[KEYRING_HEADER_BYTES];
+    struct slot_binding binding;
+};
+
+static bool change_begin(struct keyring *k, struct change *c, struct error *err)
+{
+    c->keys = locked_new(sizeof *c->keys, err);
+    if (c->keys == NULL)
+        return false;
+    *c->keys = k->secrets->keys;
+    memcpy(c->header, k->header, KEYRING_HEADER_BYTES);
+    return true;
+}
+
+static void change_end(struct change *c)
+{
+    locked_free(c->keys);
+}
+
+/* One slot for the new file. What both copies have lost stays lost, and named: its bytes are taken as they are. */
+static bool slot_carry(struct keyring *k, const struct change *c, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES],
+                       struct error *err)
+{
+    struct error lost;
+
+    if (!keyring_slot_read(k, number, out, &lost)) {
+        for (int i = 0; i < KEYRING_COPIES; i++)
+            if (k->fd[i] >= 0 && file_read_at(k->fd[i], out, KEYRING_SLOT_BYTES, keyring_slot_offset(number), NULL))
+                return true;
+        memset(out, 0, KEYRING_SLOT_BYTES);
+        return true;
+    }
+    return c->binding.master_generation == k->binding.master_generation
+           || slot_rewrap(&k->seal, &k->binding, &c->binding, out, err);
+}
+
+static bool write_slots(struct keyring *k, const struct change *c, int fd, struct error *err)
+{
+    uint8_t *slots = malloc((size_t)SLOTS_WRITTEN * KEYRING_SLOT_BYTES);
+    bool ok = slots != NULL || error_set(err, ERR_MEMORY, "no memory for keyring slots");
+
+    for (uint32_t first = 0, n; ok && first < k->count; first += n) {
+        n = k->count - first < SLOTS_WRITTEN ? k->count - first : SLOTS_WRITTEN;
+        for (uint32_t i = 0; ok && i < n; i++)
+            ok = slot_carry(k, c, first + i, slots + (size_t)i * KEYRING_SLOT_BYTES, err);
+        ok = ok
+             && disk_write_at(k->disk, fd, span_of(slots, (size_t)n * KEYRING_SLOT_BYTES), keyring_slot_offset(first),
+                              err);
+    }
+    free(slots);
+    return ok;
+}
+
+/* Both new files, complete and synced under the names they have until they are renamed. */
+static bool write_fresh(struct keyring *k, const struct change *c, struct error *err)
+{
+    char fresh[KEYRING_COPIES][32];
+    bool ok;
+    int fd;
+
+    for (int i = 0; i < KEYRING_COPIES; i++)
+        keyring_fresh_name(i, fresh[i]);
+    fd = disk_open(k->disk, fresh[0], O_RDWR | O_CREAT | O_TRUNC, err);
+    ok = fd >= 0 && disk_write_at(k->disk, fd, span_of(c->header, KEYRING_HEADER_BYTES), 0, err)
+         && write_slots(k, c, fd, err) && disk_sync(k->disk, fd, err) && keyring_file_copy(k->disk, fd, fresh[1], err);
+    disk_close(k->disk, &fd);
+    for (int i = 0; !ok && i < KEYRING_COPIES; i++)
+        if (disk_exists(k->disk, fresh[i]))
+            (void)disk_unlink(k->disk, fresh[i], NULL);
+    return ok;
+}
+
+/* From the first rename on, what is on disk is ahead of us: an error now is ERR_IO, whatever the call said. */
+static bool rename_fresh(struct keyring *k, int fd[KEYRING_COPIES], struct error *err)
+{
+    char fresh[32];
+
+    for (int i = 0; i < KEYRING_COPIES; i++) {
+        keyring_fresh_name(i, fresh);
+        if (!disk_rename(k->disk, fresh, keyring_copy_names[i], err) || !disk_sync_dir(k->disk, ".", err)
+            || (fd[i] = disk_open(k->disk, keyring_copy_names[i], O_RDWR, err)) < 0) {
+            if (err != NULL)
+                err->code = ERR_IO;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool publish(struct keyring *k, struct change *c, struct error *err)
+{
+    int fd[KEYRING_COPIES] = { -1, -1 };
+    struct keyring_info info;
+
+    if (!header_finish(&k->seal, c->keys, c->header, err))
+        return false;
+    header_info(c->header, &info);
+    c->binding = (struct slot_binding){ .keys = c->keys, .master_generation = info.master_generation };
+    memcpy(c->binding.vault_id, info.vault_id, VAULT_ID_BYTES);
+    if (!write_fresh(k, c, err))
+        return error_within(err, "keyring");
+    if (!rename_fresh(k, fd, err)) {
+        for (int i = 0; i < KEYRING_COPIES; i++)
+            disk_close(k->disk, &fd[i]);
+        return error_within(err, "keyring");
+    }
+    (void)pthread_mutex_lock(&k->lock);
+    for (int i = 0; i < KEYRING_COPIES; i++) {
+        disk_close(k->disk, &k->fd[i]);
+        k->fd[i] = fd[i];
+    }
+    k->secrets->keys = *c->keys;
+    memcpy(k->header, c->header, KEYRING_HEADER_BYTES);
+    keyring_bind(k);
+    (void)pthread_mutex_unlock(&k->lock);
+    return true;
+}
+
+bool keyring_add(struct keyring *k, const struct new_unlocker *new, unsigned *place, struct error *err)
+{
+    struct change c;
+    unsigned at;
+    bool ok;
+
+    if (!change_begin(k, &c, err))
+        return false;
+    ok = header_add(&k->seal, c.keys, c.header, new, &at, err) && publish(k, &c, err);
+    change_end(&c);
+    if (ok)
+        *place = at;
+    return ok;
+}
+
+bool keyring_remove(struct keyring *k, unsigned place, struct error *err)
+{
+    struct change c;
+    bool ok;
+
+    if (!change_begin(k, &c, err))
+        return false;
+    ok = header_remove(c.header, place, err) && publish(k, &c, err);
+    change_end(&c);
+    return ok;
+}
+
+bool keyring_rotate(struct keyring *k, struct error *err)
+{
+    struct change c;
+    bool ok;
+
+    if (!change_begin(k, &c, err))
+        return false;
+    seal_random(c.keys->master, KEY_BYTES);
+    vault_keys_derive(c.keys);
+    ok = header_rewrap(&k->seal, c.keys, c.header, err) && publish(k, &c, err);
+    change_end(&c);
+    return ok;
+}
