@@ -113,6 +113,11 @@ static const int calls_of_web[] = {
     SCMP_SYS(pipe2),  SCMP_SYS(select),  SCMP_SYS(pselect6),  SCMP_SYS(uname),
 };
 
+/* A relay makes sockets that connect; nothing of it binds, listens or accepts. */
+static const int calls_of_relay[] = {
+    SCMP_SYS(connect),
+};
+
 /* Files: only below the paths that Landlock leaves. mlock: keys stay out of swap. */
 static const int calls_of_vault[] = {
     SCMP_SYS(access),    SCMP_SYS(chmod),    SCMP_SYS(faccessat),       SCMP_SYS(faccessat2), SCMP_SYS(fadvise64),
@@ -161,6 +166,11 @@ static const struct condition conditions_of_web[] = {
     { SCMP_SYS(prctl), 0, 0, UINT32_MAX, PR_SET_NAME },
 };
 
+static const struct condition conditions_of_relay[] = {
+    { SCMP_SYS(socket), 0, 0, UINT32_MAX, AF_INET },
+    { SCMP_SYS(socket), 0, 0, UINT32_MAX, AF_INET6 },
+};
+
 static const struct condition conditions_of_vault[] = {
     { SCMP_SYS(clone), 0, 0, NAMESPACES | CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD },
     { SCMP_SYS(prctl), 0, 0, UINT32_MAX, PR_SET_NAME },
@@ -179,6 +189,7 @@ struct profile {
     rlim_t descriptors;   /* RLIMIT_NOFILE */
     rlim_t address_space; /* RLIMIT_AS, bytes; 0: unlimited */
     bool landlock;        /* a gate's child has its listener's */
+    bool connects;        /* TCP, outbound: Landlock leaves it that */
 };
 
 #define CALLS(table)      .calls = (table), .call_count = COUNT_OF(table)
@@ -198,6 +209,13 @@ static const struct profile profiles[] = {
                       .descriptors = 1024,
                       .landlock = true }, /* a stack of 8 MiB of address space a thread: no useful bound */
     [SANDBOX_LENS] = { .name = "lens", .descriptors = 32, .address_space = 4096 * MEBIBYTE, .landlock = true },
+    [SANDBOX_RELAY] = { .name = "relay",
+                        CALLS(calls_of_relay),
+                        CONDITIONS(conditions_of_relay),
+                        .descriptors = 64,
+                        .address_space = 512 * MEBIBYTE,
+                        .landlock = true,
+                        .connects = true },
     [SANDBOX_VAULT] = { .name = "vault",
                         CALLS(calls_of_vault),
                         CONDITIONS(conditions_of_vault),
@@ -254,7 +272,8 @@ struct landlock_attributes {
 #define FS_REFER                         ((uint64_t)1 << 13) /* version 2 */
 #define FS_TRUNCATE                      ((uint64_t)1 << 14) /* version 3 */
 #define FS_IOCTL_DEV                     ((uint64_t)1 << 15) /* version 5 */
-#define NET_BIND_AND_CONNECT_TCP         ((uint64_t)3)
+#define NET_BIND_TCP                     ((uint64_t)1) /* version 4 */
+#define NET_CONNECT_TCP                  ((uint64_t)2)
 #define SCOPE_ABSTRACT_SOCKET_AND_SIGNAL ((uint64_t)3)
 
 #define FS_READ ((uint64_t)(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR))
@@ -263,7 +282,7 @@ struct landlock_attributes {
      | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG)
 
 /* What this version of Landlock can take away; *size: how much of the struct it knows. */
-static struct landlock_attributes attributes_of(long version, size_t *size)
+static struct landlock_attributes attributes_of(long version, bool connects, size_t *size)
 {
     struct landlock_attributes a = { .handled_access_fs = FS_ALL_OF_VERSION_1 };
 
@@ -274,7 +293,7 @@ static struct landlock_attributes attributes_of(long version, size_t *size)
     if (version >= 5)
         a.handled_access_fs |= FS_IOCTL_DEV;
     if (version >= 4)
-        a.handled_access_net = NET_BIND_AND_CONNECT_TCP;
+        a.handled_access_net = connects ? NET_BIND_TCP : NET_BIND_TCP | NET_CONNECT_TCP;
     if (version >= 6)
         a.scoped = SCOPE_ABSTRACT_SOCKET_AND_SIGNAL;
     *size = version >= 6 ? sizeof a : version >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
@@ -296,7 +315,7 @@ static bool leave_paths(int ruleset, const char *const *paths, uint64_t access, 
 }
 
 /* *version: 0 where the kernel has no Landlock. */
-static bool enter_landlock(const struct sandbox_paths *paths, long *version, struct error *err)
+static bool enter_landlock(const struct profile *p, const struct sandbox_paths *paths, long *version, struct error *err)
 {
     CLEANUP(file_close) int ruleset = -1;
     struct landlock_attributes a;
@@ -307,7 +326,7 @@ static bool enter_landlock(const struct sandbox_paths *paths, long *version, str
         *version = 0;
         return true;
     }
-    a = attributes_of(*version, &size);
+    a = attributes_of(*version, p->connects, &size);
     ruleset = (int)syscall(SYS_landlock_create_ruleset, &a, size, 0);
     if (ruleset < 0)
         return error_errno(err, "landlock_create_ruleset");
@@ -358,7 +377,7 @@ bool sandbox_enter(enum sandbox_profile profile, const struct sandbox_paths *pat
         return error_within(err, "sandbox %s", p->name);
     if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_errno(err, "sandbox %s: prctl", p->name);
-    if ((p->landlock && !enter_landlock(paths, &version, err)) || !enter_seccomp(p, err))
+    if ((p->landlock && !enter_landlock(p, paths, &version, err)) || !enter_seccomp(p, err))
         return error_within(err, "sandbox %s", p->name);
     if (p->landlock && version == 0)
         log_warn(log, "sandbox.no-landlock", f_str("profile", p->name));

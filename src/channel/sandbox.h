@@ -18,6 +18,7 @@ enum sandbox_profile {
     SANDBOX_GATE_CHILD,    /* one peer's socket, one channel, memory; dies with its parent (PR_SET_PDEATHSIG) */
     SANDBOX_WEB,           /* accepts; threads, socket pairs, memfds; no fork */
     SANDBOX_LENS,          /* maps and unmaps memfds that it is given; one channel; threads no, alarms yes */
+    SANDBOX_RELAY,         /* makes TCP connections outwards; one channel; no file, no thread, nothing that listens */
     SANDBOX_VAULT,         /* files below `writable`, threads, memfds, its channels */
 };
 

@@ -37,6 +37,32 @@ static bool act_socket(void)
     return socket(AF_INET, SOCK_STREAM, 0) >= 0;
 }
 
+static bool act_unix_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0) >= 0;
+}
+
+/* To a port where nobody listens: refused by the other end, not by us. */
+static bool act_connect(void)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return connect(fd, (struct sockaddr *)&to, sizeof to) == 0 || errno == ECONNREFUSED;
+}
+
+static bool act_listen(void)
+{
+    return listen(socket(AF_INET, SOCK_STREAM, 0), 1) == 0;
+}
+
+static bool act_bind(void)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+
+    return bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&to, sizeof to) == 0;
+}
+
 static bool act_execve(void)
 {
     return execve("/bin/true", (char *[]){ NULL }, (char *[]){ NULL }) == 0;
@@ -203,6 +229,17 @@ TEST(each_profile_allows_and_kills)
         { "lens opens", SANDBOX_LENS, act_open, KILLED },
         { "lens makes a socket", SANDBOX_LENS, act_socket, KILLED },
         { "lens executes", SANDBOX_LENS, act_execve, KILLED },
+        { "relay ordinary", SANDBOX_RELAY, act_ordinary, WORKS },
+        { "relay makes a socket", SANDBOX_RELAY, act_socket, WORKS },
+        { "relay connects", SANDBOX_RELAY, act_connect, WORKS },
+        { "relay makes a local socket", SANDBOX_RELAY, act_unix_socket, KILLED },
+        { "relay binds", SANDBOX_RELAY, act_bind, KILLED },
+        { "relay listens", SANDBOX_RELAY, act_listen, KILLED },
+        { "relay accepts", SANDBOX_RELAY, act_accept, KILLED },
+        { "relay opens", SANDBOX_RELAY, act_open, KILLED },
+        { "relay starts a thread", SANDBOX_RELAY, act_thread, KILLED },
+        { "relay forks", SANDBOX_RELAY, act_fork, KILLED },
+        { "relay executes", SANDBOX_RELAY, act_execve, KILLED },
         { "vault ordinary", SANDBOX_VAULT, act_ordinary, WORKS },
         { "vault starts a thread", SANDBOX_VAULT, act_thread, WORKS },
         { "vault makes a memfd", SANDBOX_VAULT, act_memfd, WORKS },
