@@ -92,6 +92,12 @@ static int system_free_bytes(void *context, const char *path, uint64_t *out)
     return 0;
 }
 
+static void system_reread(void *context, int fd)
+{
+    (void)context;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 const struct file_ops file_ops_system = {
     .open = system_open,
     .pwrite = system_pwrite,
@@ -105,6 +111,7 @@ const struct file_ops file_ops_system = {
     .write_behind = system_write_behind,
     .free_bytes = system_free_bytes,
     .pwritev = system_pwritev,
+    .reread = system_reread,
 };
 
 void disk_path(const struct disk *d, const char *name, char *out)
@@ -196,6 +203,15 @@ bool disk_sync(const struct disk *d, int fd, struct error *err)
     while (d->ops->fdatasync(d->context, fd) != 0)
         if (errno != EINTR)
             return sync_failed(err, "a file");
+    return true;
+}
+
+bool disk_settle(const struct disk *d, int fd, struct error *err)
+{
+    if (!disk_sync(d, fd, err))
+        return false;
+    if (d->ops->reread != NULL)
+        d->ops->reread(d->context, fd);
     return true;
 }
 

@@ -29,6 +29,8 @@ struct file_ops {
     int (*free_bytes)(void *context, const char *path, uint64_t *out);
     /* NULL: a pwrite for each piece. */
     ssize_t (*pwritev)(void *context, int fd, const struct iovec *pieces, int count, off_t offset);
+    /* What is read next comes from the disk, as far as the page cache can be made to forget. A hint too; may be NULL. */
+    void (*reread)(void *context, int fd);
 };
 
 extern const struct file_ops file_ops_system;
@@ -60,6 +62,11 @@ bool disk_write_at(const struct disk *d, int fd, struct span bytes, uint64_t off
 bool disk_write_pieces(const struct disk *d, int fd, struct iovec *pieces, size_t count, uint64_t offset,
                        struct error *err);
 bool disk_sync(const struct disk *d, int fd, struct error *err);
+/*
+ * For who did not write the file himself: whatever a killed process left in the page cache is on the disk, and what a
+ * failed sync left there (clean, and never written) is read no more.
+ */
+bool disk_settle(const struct disk *d, int fd, struct error *err);
 bool disk_truncate(const struct disk *d, int fd, uint64_t len, struct error *err);
 bool disk_rename(const struct disk *d, const char *from, const char *to, struct error *err);
 bool disk_unlink(const struct disk *d, const char *name, struct error *err);

@@ -43,7 +43,9 @@ struct recovery {
     address held_end;
     uint64_t broken; /* entries in front of the end that are not as they were written */
     bool gap;        /* bytes in front of the end that are no record */
+    bool held_gap;   /* … in the held commit: damage only if that is kept */
     bool pending_gap;
+    address pending_gap_first, pending_gap_last;
 };
 
 /* ---- what is told ---- */
@@ -168,6 +170,7 @@ static bool apply_held(struct recovery *r, struct error *err)
 
     if (!r->have_held)
         return true;
+    r->gap = r->gap || r->held_gap;
     if (m->size < s->ledger.tree.size) { /* cannot be with our key: positions only go up */
         r->have_held = false;
         return true;
@@ -193,7 +196,9 @@ static bool take_marker(struct recovery *r, const struct scan_item *item, struct
 
     if (!apply_held(r, err))
         return false;
-    r->gap = r->gap || r->pending_gap;
+    /* What is broken in front of this commit was confirmed by its marker; what is broken in it may be a torn tail. */
+    r->gap = r->gap || (r->pending_gap && r->pending_gap_first < item->marker.batch);
+    r->held_gap = r->pending_gap && r->pending_gap_last >= item->marker.batch;
     r->pending_gap = false;
     r->held = r->pending;
     old.count = 0;
@@ -203,6 +208,17 @@ static bool take_marker(struct recovery *r, const struct scan_item *item, struct
     memcpy(r->held_leaves, item->leaves.ptr, item->leaves.len);
     r->held_end = item->where + item->length;
     return seal_hash(&r->seal, &item->bytes, 1, r->held_hash.bytes, err);
+}
+
+/* What the last commit wrote is on the disk before it is believed. */
+static bool settle_held(struct recovery *r, struct error *err)
+{
+    struct settled files = { .large_names = false };
+
+    for (size_t i = 0; i < r->held.count; i++)
+        if (!settle_body(r->s, &r->held.items[i].h, &files, err))
+            return false;
+    return true;
 }
 
 /* The last commit is whole: every entry as its marker lists it, every body with its root. */
@@ -245,6 +261,14 @@ static bool drop_held(struct recovery *r, struct error *err)
     return merkle_root(&s->ledger.tree, &r->seal, &s->end.marker.root, err);
 }
 
+static void note_gap(struct recovery *r, address where)
+{
+    if (!r->pending_gap)
+        r->pending_gap_first = where;
+    r->pending_gap_last = where;
+    r->pending_gap = true;
+}
+
 static bool walk_tail(struct recovery *r, address from, struct error *err)
 {
     uint32_t segments = segment_count(r->s);
@@ -259,13 +283,15 @@ static bool walk_tail(struct recovery *r, address from, struct error *err)
         else if (item.type == SCAN_MARKER)
             ok = take_marker(r, &item, err);
         else if (item.type == SCAN_GAP)
-            r->pending_gap = true;
+            note_gap(r, item.where);
         if (!ok)
             break;
     }
     scan_done(&scan);
     if (!ok || !r->have_held)
         return ok;
+    if (!r->s->read_only && !settle_held(r, err))
+        return false;
     if (r->held_end <= address_of(r->confirmed.segment, r->confirmed.offset) || held_is_whole(r))
         return apply_held(r, err);
     return drop_held(r, err);
@@ -486,6 +512,8 @@ static bool find_end(struct recovery *r, struct error *err)
     }
     r->confirmed = s->end;
     if (found && !ledger_is_there(s) && !begin_again(r, err))
+        return false;
+    if (!s->read_only && !settle_log(s, s->end.segment, err))
         return false;
     if (!walk_tail(r, address_of(s->end.segment, s->end.offset), err))
         return false;

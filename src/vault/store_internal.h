@@ -234,6 +234,16 @@ int body_open(struct store *s, const struct entry_header *h, uint64_t *from, str
 bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys,
                 struct error *err);
 
+/* ---- settle.c ---- */
+/* The log from a segment on. */
+bool settle_log(struct store *s, uint32_t from, struct error *err);
+/* The body of an entry; *files remembers what is settled already. */
+struct settled {
+    uint32_t number[BODY_CLASS_COUNT]; /* of shared body files */
+    bool large_names;
+};
+bool settle_body(struct store *s, const struct entry_header *h, struct settled *files, struct error *err);
+
 /* ---- recover.c ---- */
 bool recover(struct store *s, struct error *err);
 /* Remembers what was wrong at the start. */
