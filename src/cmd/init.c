@@ -45,8 +45,8 @@ static bool init(const char *dir, const char *key_file, struct error *err)
     struct vault_options options = { .store = { .clock = &clock_system, .log = &log }, .timezone = "UTC" };
     bool good;
 
-    if (is_there(dir, "fanal.conf") || is_there(dir, "vault"))
-        return error_set(err, ERR_EXISTS, "%s has a vault or a fanal.conf already", dir);
+    if (is_there(dir, "fanal.conf"))
+        return error_set(err, ERR_EXISTS, "%s has a fanal.conf already", dir);
     if (sodium_init() < 0)
         return error_set(err, ERR_IO, "libsodium does not start");
     good = secret_read_new(key_file, &secret, err);

@@ -95,12 +95,20 @@ static bool create_log(struct store *s, struct error *err)
     return ok && confirm_write(s, err);
 }
 
+/* Making it was interrupted: there is no confirm file yet and nothing was ever written behind the first marker. */
+static bool is_half_made(struct store *s)
+{
+    return !disk_exists(&s->disk, "confirm.0") && !disk_exists(&s->disk, "confirm.1")
+           && !disk_exists(&s->disk, "checkpoint") && segment_count(s) <= 1
+           && segment_size(s, 0) <= SEGMENT_HEADER_BYTES + marker_length(0);
+}
+
 bool store_create(const char *dir, const struct store_options *options, struct error *err)
 {
     struct store *s = store_alloc(dir, options, err);
     bool ok = s != NULL;
 
-    if (ok && disk_exists(&s->disk, "confirm.0"))
+    if (ok && !is_half_made(s))
         ok = error_set(err, ERR_EXISTS, "%s/vault is there already", dir);
     for (size_t i = 0; ok && i < COUNT_OF(directories); i++)
         ok = disk_make_dir(&s->disk, directories[i], err);
@@ -188,6 +196,9 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
 
     if (!disk_exists(&s->disk, "keyring.0") && !disk_exists(&s->disk, "keyring.1"))
         return error_set(err, ERR_NOT_FOUND, "%s holds no store", s->disk.root);
+    if (is_half_made(s))
+        return error_set(err, ERR_NOT_FOUND, "%s is half made: init was interrupted, and has to be done again",
+                         s->disk.root);
     if (!space_init(&s->space, &s->disk, s->clock, s->reserve_bytes, err))
         return false;
     if (!lock_store(s, err))

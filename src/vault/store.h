@@ -28,12 +28,12 @@ struct store_options {
     const struct tuning *tuning; /* vault/tuning.h, for tests; NULL: as a service has it */
 };
 
-/* Makes the empty store `dir`/vault. ERR_EXISTS where there is one. */
+/* Makes the empty store `dir`/vault, or finishes making it. ERR_EXISTS where there is one. */
 bool store_create(const char *dir, const struct store_options *options, struct error *err);
 
 /*
  * Opens, recovers (cuts only behind the last confirmed marker, and appends an event that says what was cut).
- * ERR_SEALED for a wrong secret, ERR_BUSY where another process has it open for writing.
+ * ERR_NOT_FOUND where there is none, or one whose making was interrupted. ERR_SEALED for a wrong secret, ERR_BUSY where another process has it open for writing.
  */
 struct store *store_open(const char *dir, const struct store_options *options, struct error *err);
 void store_close(struct store *s); /* commits and confirms what is pending */
