@@ -23,10 +23,10 @@ check:
 	packaging/install-deps build demo check
 	tests/check $(BUILD)
 
-# What check samples, in full: kills, power cuts, long fuzzing.
+# What check samples, in full: every power cut, every failing call, kills and full disks by the hundred.
 torture: build
 	packaging/install-deps demo check
-	FANAL_TORTURE=full tests/check $(BUILD)
+	FANAL_TORTURE=full meson test -C $(BUILD) --suite torture --verbose
 
 bench: build
 	packaging/install-deps demo check bench

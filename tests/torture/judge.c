@@ -1,0 +1,319 @@
+/* Judging a store. See judge.h. */
+#include "judge.h"
+
+#include "../unit/vault/store_test.h"
+#include "vault/store_internal.h"
+#include "vault/vault.h"
+
+#define LAST_SEED 9999999u
+
+/* ---- what was said ---- */
+
+static void *grown(void *old, size_t count, size_t size)
+{
+    void *more = realloc(old, count * size + 1);
+
+    if (more == NULL)
+        abort();
+    return more;
+}
+
+void promises_begin(struct promises *p)
+{
+    *p = (struct promises){ .secrets = { "key:0123456789abcdef0123456789abcdef" }, .secret_count = 1 };
+}
+
+void promises_done(struct promises *p)
+{
+    free(p->records);
+    free(p->roots);
+    free(p->claims);
+}
+
+static void add_mark(const struct mark ***list, size_t *count, size_t *cap, const struct mark *m)
+{
+    if (*count == *cap) {
+        *cap = *cap * 2 + 64;
+        *list = grown(*list, *cap, sizeof **list);
+    }
+    (*list)[(*count)++] = m;
+}
+
+static void add_record(struct promises *p, const struct mark *m)
+{
+    if (p->count == p->cap) {
+        p->cap = p->cap * 2 + 64;
+        p->records = grown(p->records, p->cap, sizeof *p->records);
+    }
+    p->records[p->count++] = (struct promised){ .mark = m };
+}
+
+static void drop_secret(struct promises *p, const char *secret)
+{
+    for (size_t i = 0; i < p->secret_count; i++)
+        if (strcmp(p->secrets[i], secret) == 0)
+            p->secrets[i] = p->secrets[--p->secret_count];
+}
+
+void promises_take(struct promises *p, const struct mark *m)
+{
+    p->taken++;
+    switch (m->type) {
+    case MARK_CREATED:
+        p->created = true;
+        break;
+    case MARK_APPENDED:
+        add_record(p, m);
+        break;
+    case MARK_ACKED:
+    case MARK_RELEASED:
+        for (size_t i = 0; i < p->count; i++) {
+            struct promised *r = &p->records[i];
+
+            if (r->mark->position != m->position || (m->type == MARK_ACKED && r->mark->seed != m->seed))
+                continue;
+            r->acked = r->acked || m->type == MARK_ACKED;
+            r->released = r->released || m->type == MARK_RELEASED;
+        }
+        break;
+    case MARK_ROOT:
+        add_mark(&p->roots, &p->root_count, &p->root_cap, m);
+        break;
+    case MARK_SECRET:
+        if (p->secret_count == SECRETS_MAX)
+            abort();
+        p->secrets[p->secret_count++] = m->text;
+        break;
+    case MARK_NO_SECRET:
+        drop_secret(p, m->text);
+        break;
+    case MARK_PROMISE:
+        add_mark(&p->claims, &p->claim_count, &p->claim_cap, m);
+        break;
+    }
+}
+
+/* ---- records ---- */
+
+static bool same_body(struct store *s, uint64_t position, const struct mark *m, struct error *err)
+{
+    uint8_t *want = grown(NULL, m->len, 1), *got = grown(NULL, m->len, 1);
+    bool ok;
+
+    test_fill(want, m->len, m->seed);
+    ok = store_read_body(s, position, 0, got, m->len, err)
+         && (memcmp(got, want, m->len) == 0 || error_set(err, ERR_DAMAGED, "another body"));
+    free(want);
+    free(got);
+    return ok;
+}
+
+static bool is_record(struct store *s, const struct entry *e, struct span facts, const struct mark *m,
+                      struct error *err)
+{
+    if (fields_uint(facts, FIELD_COUNT, 0) != m->seed || (unsigned)e->kind != m->kind
+        || e->has_body != (m->len != SIZE_MAX) || (e->has_body && e->body_bytes != m->len))
+        return error_set(err, ERR_DAMAGED, "another record than %u", m->seed);
+    return !e->has_body || same_body(s, e->position, m, err);
+}
+
+/* The store writes one record by itself: what a recovery cut off. */
+static bool is_own(const struct entry *e, struct span facts)
+{
+    return e->kind == RECORD_EVENT && span_equal(fields_text(facts, FIELD_EVENT), SPAN_LIT("recovery.cut"));
+}
+
+/* Position p holds what was acknowledged there, or else one of what may be there. */
+static bool check_record(struct store *s, const struct promises *p, uint64_t position, struct writer *facts,
+                         struct error *err)
+{
+    const struct promised *acked = NULL;
+    struct error why = { 0 };
+    struct entry e;
+    bool released = false, ok = false;
+
+    for (size_t i = 0; i < p->count; i++)
+        if (p->records[i].mark->position == position) {
+            acked = p->records[i].acked ? &p->records[i] : acked;
+            released = released || p->records[i].released;
+        }
+    writer_reset(facts);
+    if (!store_read_entry(s, position, &e, facts, &why))
+        return (released && why.code == ERR_REFUSED) || error_set(err, ERR_DAMAGED, "record %llu: %s", (unsigned long long)position, why.text);
+    if (acked != NULL)
+        ok = is_record(s, &e, writer_span(facts), acked->mark, &why);
+    for (size_t i = 0; i < p->count && acked == NULL && !ok; i++)
+        ok = p->records[i].mark->position == position
+             && is_record(s, &e, writer_span(facts), p->records[i].mark, &why);
+    ok = ok || (acked == NULL && is_own(&e, writer_span(facts))) || (released && why.code == ERR_REFUSED);
+    if (ok)
+        return true;
+    if (acked == NULL && e.kind == RECORD_EVENT)
+        return error_set(err, ERR_DAMAGED, "record %llu: event %.*s: %.*s", (unsigned long long)position,
+                         (int)fields_text(writer_span(facts), FIELD_EVENT).len,
+                         (const char *)fields_text(writer_span(facts), FIELD_EVENT).ptr,
+                         (int)fields_text(writer_span(facts), FIELD_DETAIL).len,
+                         (const char *)fields_text(writer_span(facts), FIELD_DETAIL).ptr);
+    return error_set(err, ERR_DAMAGED, "%s record %llu: %s", acked != NULL ? "acknowledged" : "unknown",
+                     (unsigned long long)position, why.code != ERR_NONE ? why.text : "never written");
+}
+
+static bool check_records(struct store *s, const struct promises *p, struct error *err)
+{
+    struct writer facts = writer_new(FACTS_STORED_MAX);
+    uint64_t size = store_committed_size(s);
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < p->count; i++)
+        if (p->records[i].acked && p->records[i].mark->position >= size)
+            ok = error_set(err, ERR_DAMAGED, "acknowledged record %llu is lost: the log holds %llu",
+                           (unsigned long long)p->records[i].mark->position, (unsigned long long)size);
+    for (uint64_t position = 0; ok && position < size; position++)
+        ok = check_record(s, p, position, &facts, err);
+    writer_done(&facts);
+    return ok;
+}
+
+/* ---- the tree ---- */
+
+static bool check_root(struct seal *seal, const struct merkle *tree, const struct promises *p, struct error *err)
+{
+    struct hash root;
+
+    for (size_t i = 0; i < p->root_count; i++) {
+        if (p->roots[i]->position != tree->size)
+            continue;
+        if (!merkle_root(tree, seal, &root, err))
+            return false;
+        if (memcmp(root.bytes, p->roots[i]->root, HASH_BYTES) != 0)
+            return error_set(err, ERR_DAMAGED, "the tree of %llu is not the one that was promised",
+                             (unsigned long long)tree->size);
+    }
+    return true;
+}
+
+static bool check_tree(struct store *s, const struct promises *p, struct error *err)
+{
+    struct writer entry = writer_new(ENTRY_BYTES_MAX);
+    struct merkle tree = { 0 };
+    struct entry_header h;
+    struct seal seal;
+    struct hash leaf;
+    uint64_t size = store_committed_size(s);
+    bool ok = seal_init(&seal, &s->suite, err) && check_root(&seal, &tree, p, err);
+
+    for (size_t i = 0; ok && i < p->root_count; i++)
+        if (p->roots[i]->position > size)
+            ok = error_set(err, ERR_DAMAGED, "a tree of %llu was promised, %llu are there",
+                           (unsigned long long)p->roots[i]->position, (unsigned long long)size);
+    for (uint64_t position = 0; ok && position < size; position++) {
+        struct span bytes;
+
+        ok = entry_at(s, ledger_address(&s->ledger, position), position, &h, &entry, err);
+        bytes = writer_span(&entry);
+        ok = ok && merkle_leaf(&seal, &bytes, 1, &leaf, err) && merkle_append(&tree, &seal, &leaf, err)
+             && check_root(&seal, &tree, p, err);
+    }
+    writer_done(&entry);
+    seal_done(&seal);
+    return ok;
+}
+
+/* ---- the whole ---- */
+
+static void remember(void *context, const char *text)
+{
+    struct error *err = context;
+
+    if (err->code == ERR_NONE)
+        (void)error_set(err, ERR_DAMAGED, "verify: %s", text);
+}
+
+static bool holds(struct store *s, const struct promises *p, struct error *err)
+{
+    struct error found = { 0 };
+    uint64_t findings = 0;
+
+    if (!check_records(s, p, err) || !check_tree(s, p, err) || !store_verify(s, remember, &found, &findings, err))
+        return false;
+    if (findings > 0 && p->created) { /* the first start of a store half made may say what it completed */
+        *err = found;
+        return false;
+    }
+    for (size_t i = 0; i < p->claim_count; i++)
+        if (!p->claims[i]->claim(s, p->claims[i]->position, err))
+            return error_within(err, "a claim");
+    return true;
+}
+
+/* The store is of use: it takes a record and gives it back. */
+static bool goes_on(struct store *s, uint64_t *position, struct error *err)
+{
+    return test_append(s, RECORD_HL7, "unit:last", LAST_SEED, 500, position, err)
+           && (test_wait(s, 1) == 1 || error_set(err, ERR_IO, "the next commit failed"))
+           && test_same(s, *position, LAST_SEED, 500, err);
+}
+
+static struct store *open_store(const struct judging *j, const struct promises *p, const struct tuning *t,
+                                bool read_only, struct error *err)
+{
+    struct store_options o = test_options();
+    struct store *s = NULL;
+
+    o.tuning = t;
+    o.read_only = read_only;
+    for (size_t i = 0; s == NULL && i < p->secret_count; i++) {
+        o.secret = span_str(p->secrets[i]);
+        s = store_open(j->dir, &o, err);
+    }
+    return s;
+}
+
+/* Nothing was promised of a store that was being made: then making it again must do. */
+static bool can_be_made(const struct judging *j, const struct tuning *t, struct error *err)
+{
+    struct store_options o = test_options();
+
+    o.tuning = t;
+    return store_create(j->dir, &o, err);
+}
+
+bool judge(const struct judging *j, const struct promises *p, struct error *err)
+{
+    struct tuning t = { .files = j->ops,
+                        .files_context = j->context,
+                        .segment_bytes = 6000,
+                        .body_file_bytes = 160000,
+                        .confirm_entries = 12,
+                        .no_idle_confirm = true };
+    struct error why = { 0 };
+    uint64_t position = 0;
+    struct store *s = open_store(j, p, &t, false, &why);
+    bool ok;
+
+    if (s == NULL && !p->created) {
+        if (!can_be_made(j, &t, err))
+            return error_within(err, "a store half made (%s) cannot be made again", why.text);
+        s = open_store(j, p, &t, false, &why);
+    }
+    if (s == NULL)
+        return error_set(err, why.code, "open: %s", why.text);
+    ok = holds(s, p, err) && (!j->go_on || goes_on(s, &position, err));
+    store_close(s);
+    if (!ok || !j->reopen || !j->go_on)
+        return ok;
+    s = open_store(j, p, &t, true, err);
+    if (s == NULL)
+        return error_within(err, "opening again");
+    ok = test_same(s, position, LAST_SEED, 500, err);
+    if (ok && j->reopen) {
+        struct error found = { 0 };
+        uint64_t findings = 0;
+
+        ok = store_verify(s, remember, &found, &findings, err);
+        if (ok && findings > 0)
+            ok = error_set(err, ERR_DAMAGED, "opened again: %s", found.text);
+    }
+    store_close(s);
+    return ok;
+}

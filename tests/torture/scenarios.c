@@ -1,0 +1,181 @@
+/*
+ * What a store does while the power goes, a function each. A new operation of the vault gets a row here: open, do it,
+ * say what must hold from then on.
+ */
+#include "scene.h"
+
+#include <stdio.h>
+
+#include "../unit/vault/store_test.h"
+
+/* Facts, small bodies, several commits; confirmed on the way and at the end. */
+static void append(struct scene *x)
+{
+    static const size_t lengths[] = { SCENE_SMALL, SCENE_NO_BODY, 0, SCENE_CHUNKS, SCENE_NO_BODY, 1000 };
+    static const enum record_kind kinds[] = { RECORD_DICOM, RECORD_EVENT, RECORD_HL7, RECORD_DICOM, RECORD_RULE, RECORD_HL7 };
+    char unit[32];
+
+    scene_open(x);
+    for (unsigned i = 0; i < 18; i++) {
+        (void)snprintf(unit, sizeof unit, "study:%u", i / 4);
+        (void)scene_put(x, kinds[i % COUNT_OF(kinds)], unit, lengths[i % COUNT_OF(lengths)]);
+        if (i % 3 != 1)
+            scene_commit(x);
+    }
+    scene_commit(x);
+    scene_close(x);
+}
+
+/* More entries than a commit's marker takes in a sector, several commits to a sync of the confirm files. */
+static void batches(struct scene *x)
+{
+    char unit[32];
+
+    scene_open(x);
+    for (unsigned i = 0; i < 60; i++) {
+        (void)snprintf(unit, sizeof unit, "unit:%u", i);
+        (void)scene_put(x, i % 5 == 0 ? RECORD_HL7 : RECORD_EVENT, unit, i % 5 == 0 ? SCENE_SMALL : SCENE_NO_BODY);
+        if (i % 20 == 19 || i == 3)
+            scene_commit(x);
+    }
+    scene_close(x);
+}
+
+static void large_body(struct scene *x)
+{
+    scene_open(x);
+    (void)scene_put(x, RECORD_DICOM, "study:1", SCENE_LARGE);
+    (void)scene_put(x, RECORD_HL7, "study:1", SCENE_SMALL);
+    scene_commit(x);
+    (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+    scene_commit(x);
+    scene_close(x);
+    scene_open(x);
+    (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+    scene_commit(x);
+    scene_close(x);
+}
+
+static void segments(struct scene *x)
+{
+    x->tuning.segment_bytes = 1500;
+    scene_open(x);
+    for (unsigned i = 0; i < 16; i++) {
+        (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+        (void)scene_put(x, RECORD_DICOM, "study:1", i % 4 == 0 ? SCENE_SMALL : SCENE_NO_BODY);
+        scene_commit(x);
+    }
+    scene_close(x);
+}
+
+/* A class goes on in a new file because it is full, and because a month begins. */
+static void body_files(struct scene *x)
+{
+    x->tuning.body_file_bytes = 1200;
+    scene_open(x);
+    for (unsigned i = 0; i < 8; i++) {
+        (void)scene_put(x, RECORD_DICOM, "study:1", SCENE_SMALL);
+        (void)scene_put(x, RECORD_HL7, "results:1", 700);
+        if (i % 2 == 1)
+            scene_commit(x);
+        if (i == 4)
+            test_wall_us += UINT64_C(31) * 86400 * 1000000;
+    }
+    scene_close(x);
+    test_wall_us -= UINT64_C(31) * 86400 * 1000000;
+}
+
+/* A unit each: slots are assigned, made, assigned. */
+static void keyring(struct scene *x)
+{
+    char unit[32];
+
+    x->tuning.confirm_entries = 35;
+    scene_open(x);
+    for (unsigned i = 0; i < 140; i++) {
+        (void)snprintf(unit, sizeof unit, "unit:%u", i);
+        (void)scene_put(x, RECORD_EVENT, unit, SCENE_NO_BODY);
+        if (i % 7 == 6)
+            scene_commit(x);
+    }
+    scene_close(x);
+}
+
+/* Enough entries for tiles of the tree. */
+static void tiles(struct scene *x)
+{
+    x->tuning.confirm_entries = 100;
+    x->tuning.segment_bytes = 100000;
+    scene_open(x);
+    for (unsigned i = 0; i < 260; i++) {
+        (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+        if (i % 65 == 64)
+            scene_commit(x);
+    }
+    scene_close(x);
+}
+
+/* Closed and opened again and again: each opening recovers, each closing confirms. */
+static void reopened(struct scene *x)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        scene_open(x);
+        (void)scene_put(x, RECORD_HL7, "results:1", SCENE_SMALL);
+        (void)scene_put(x, RECORD_DICOM, "study:1", i == 3 ? SCENE_CHUNKS : SCENE_SMALL);
+        scene_commit(x);
+        scene_close(x);
+    }
+}
+
+/* Killed at one deed after another: what the page cache has of it is found by the next start, and then the power goes. */
+static void killed(struct scene *x)
+{
+    x->tuning.segment_bytes = 3000;
+    x->tuning.confirm_entries = 4;
+    for (long n = 1; n < 26; n++) {
+        scene_open(x);
+        scene_kill_in(x, n);
+        (void)scene_put(x, RECORD_HL7, "results:1", SCENE_SMALL);
+        (void)scene_put(x, RECORD_DICOM, "study:1", n % 8 == 3 ? SCENE_CHUNKS : SCENE_SMALL);
+        scene_commit(x);
+        (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+        scene_commit(x);
+        scene_close(x);
+    }
+}
+
+/* The same with a body that has a file of its own. */
+static void killed_large(struct scene *x)
+{
+    for (long n = 1; n < 9; n++) {
+        scene_open(x);
+        scene_kill_in(x, n + 1);
+        (void)scene_put(x, RECORD_DICOM, "study:1", SCENE_LARGE);
+        scene_commit(x);
+        scene_close(x);
+    }
+}
+
+static void creating(struct scene *x)
+{
+    scene_create(x);
+    scene_open(x);
+    (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+    scene_commit(x);
+    scene_close(x);
+}
+
+const struct scenario scenarios[] = {
+    { .name = "append", .play = append },
+    { .name = "batches", .play = batches },
+    { .name = "body-files", .play = body_files },
+    { .name = "creating", .play = creating, .from_nothing = true },
+    { .name = "keyring", .play = keyring, .costly = true },
+    { .name = "killed", .play = killed },
+    { .name = "killed-large", .play = killed_large, .costly = true },
+    { .name = "large-body", .play = large_body, .costly = true },
+    { .name = "reopened", .play = reopened },
+    { .name = "segments", .play = segments },
+    { .name = "tiles", .play = tiles, .costly = true },
+};
+const size_t scenario_count = COUNT_OF(scenarios);

@@ -1,0 +1,202 @@
+/* The verbs of a scenario. See scene.h. */
+#include "scene.h"
+
+#include "../unit/vault/store_test.h"
+
+static struct store_options options_of(const struct scene *x)
+{
+    struct store_options o = test_options();
+
+    o.secret = span_str(x->secret);
+    o.tuning = &x->tuning;
+    return o;
+}
+
+void scene_begin(struct scene *x, const char *dir, struct tape *tape, const struct scenario *s)
+{
+    *x = (struct scene){ .dir = dir,
+                         .tape = tape,
+                         .secret = "key:0123456789abcdef0123456789abcdef",
+                         .views = s->views,
+                         .seed = 1,
+                         .tuning = { .files = &tape_ops,
+                                     .files_context = tape,
+                                     .segment_bytes = 6000,
+                                     .body_file_bytes = 160000,
+                                     .confirm_entries = 12,
+                                     .no_idle_confirm = true } };
+}
+
+void scene_end(struct scene *x)
+{
+    scene_close(x);
+}
+
+static void say(struct scene *x, enum mark_type type, uint64_t position)
+{
+    tape_mark(x->tape, &(struct mark){ .type = type, .position = position });
+}
+
+bool scene_create(struct scene *x)
+{
+    struct store_options o = options_of(x);
+    struct error err = { 0 };
+
+    if (!store_create(x->dir, &o, &err)) {
+        x->refused++;
+        return false;
+    }
+    say(x, MARK_CREATED, 0);
+    return true;
+}
+
+bool scene_open(struct scene *x)
+{
+    struct vault_options o = { .store = options_of(x) };
+    struct error err = { 0 };
+
+    if (x->views) {
+        x->vault = vault_open(x->dir, &o, &err);
+        x->store = x->vault != NULL ? vault_store(x->vault) : NULL;
+    } else {
+        x->store = store_open(x->dir, &o.store, &err);
+    }
+    x->refused += x->store == NULL ? 1 : 0;
+    return x->store != NULL;
+}
+
+void scene_close(struct scene *x)
+{
+    if (x->vault != NULL)
+        vault_close(x->vault);
+    else
+        store_close(x->store);
+    x->vault = NULL;
+    x->store = NULL;
+    x->waiting_count = 0;
+    x->tape->dead = false;
+    x->tape->kill_in = 0;
+}
+
+void scene_kill_in(struct scene *x, long deeds)
+{
+    pthread_mutex_lock(&x->tape->lock);
+    x->tape->kill_in = deeds;
+    pthread_mutex_unlock(&x->tape->lock);
+}
+
+static bool fill_body(struct body *b, unsigned seed, size_t len, struct error *err)
+{
+    uint8_t *bytes = malloc(len + 1);
+    bool ok;
+
+    if (bytes == NULL)
+        abort();
+    test_fill(bytes, len, seed);
+    ok = body_add(b, span_of(bytes, len), err);
+    free(bytes);
+    return ok;
+}
+
+bool scene_put(struct scene *x, enum record_kind kind, const char *unit, size_t len)
+{
+    struct mark m = { .type = MARK_APPENDED, .kind = kind, .seed = x->seed++, .len = len };
+    struct writer facts = writer_new(4096);
+    struct append a = { .kind = kind, .unit = span_str(unit), .received_us = test_wall_us };
+    struct error err = { 0 };
+    bool ok = x->store != NULL && x->waiting_count < SCENE_WAITING_MAX;
+
+    (void)snprintf(m.text, sizeof m.text, "%s", unit);
+    field_put_str(&facts, FIELD_EVENT, "torture");
+    field_put_str(&facts, FIELD_DETAIL, "what was sent");
+    field_put_uint(&facts, FIELD_COUNT, m.seed);
+    a.facts = writer_span(&facts);
+    a.cookie = (void *)(uintptr_t)m.seed;
+    if (ok && len != SCENE_NO_BODY) {
+        a.body = body_new(x->store, kind == RECORD_HL7 ? BODY_RESULTS : BODY_IMAGES, a.unit, &err);
+        ok = a.body != NULL && fill_body(a.body, m.seed, len, &err);
+        if (!ok)
+            body_free(a.body);
+    }
+    ok = ok && (x->vault != NULL ? vault_append(x->vault, &a, &m.position, &err)
+                                 : store_append(x->store, &a, &m.position, &err));
+    writer_done(&facts);
+    if (!ok) {
+        x->refused++;
+        return false;
+    }
+    tape_mark(x->tape, &m);
+    x->waiting[x->waiting_count++] = m;
+    return true;
+}
+
+static void settle(struct scene *x, const struct completion *c)
+{
+    for (size_t i = 0; i < x->waiting_count; i++) {
+        struct mark *m = &x->waiting[i];
+
+        if (m->seed != (unsigned)(uintptr_t)c->cookie)
+            continue;
+        m->type = MARK_ACKED;
+        if (c->committed)
+            tape_mark(x->tape, m);
+        else
+            x->refused++;
+        memmove(m, m + 1, (--x->waiting_count - i) * sizeof *m);
+        return;
+    }
+    abort(); /* told twice, or never put */
+}
+
+void scene_commit(struct scene *x)
+{
+    struct mark root = { .type = MARK_ROOT };
+    struct store_status status;
+
+    while (x->store != NULL && x->waiting_count > 0) {
+        struct completion c[16];
+        size_t n;
+
+        store_kick(x->store);
+        n = x->vault != NULL ? vault_completed(x->vault, c, COUNT_OF(c)) : store_completed(x->store, c, COUNT_OF(c));
+        for (size_t i = 0; i < n; i++)
+            settle(x, &c[i]);
+        if (n == 0) {
+            struct pollfd p = { .fd = store_event_fd(x->store), .events = POLLIN };
+
+            (void)poll(&p, 1, 1000);
+        }
+    }
+    if (x->store == NULL)
+        return;
+    store_status(x->store, &status);
+    root.position = status.size;
+    memcpy(root.root, status.root, sizeof root.root);
+    tape_mark(x->tape, &root);
+}
+
+void scene_release(struct scene *x, uint64_t position)
+{
+    say(x, MARK_RELEASED, position);
+}
+
+void scene_promise(struct scene *x, mark_claim *claim, uint64_t what)
+{
+    tape_mark(x->tape, &(struct mark){ .type = MARK_PROMISE, .position = what, .claim = claim });
+}
+
+void scene_secret_begin(struct scene *x, const char *secret)
+{
+    struct mark m = { .type = MARK_SECRET };
+
+    (void)snprintf(m.text, sizeof m.text, "%s", secret);
+    tape_mark(x->tape, &m);
+}
+
+void scene_secret_done(struct scene *x)
+{
+    struct mark m = { .type = MARK_NO_SECRET };
+
+    (void)snprintf(m.text, sizeof m.text, "%s", x->secret);
+    tape_mark(x->tape, &m);
+}
