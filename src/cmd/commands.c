@@ -20,9 +20,21 @@ const struct cli_command cli_commands[] = {
     { "status", cmd_status, "[--json] [--key-file F] DIR", "Say what DIR holds and how it is",
       "Counts, sizes and the tree head of the log. Asks a running serve, else opens the\n"
       "vault itself.\n\n" SECRET_HELP },
-    { "verify", cmd_verify, "[--key-file F] DIR", "Check every byte of the vault; change nothing",
+    { "verify", cmd_verify, "[--paper FILE] [--key-file F] DIR", "Check every byte of the vault; change nothing",
       "Names every damaged record, or file and offset where bits belong to none. Exits 0\n"
-      "where nothing is damaged, else 1.\n\n" SECRET_HELP },
+      "where nothing is damaged, else 1.\n\n"
+      "  --paper FILE   first says whether the log still holds a checkpoint that was kept\n"
+      "                 outside: the typed lines of fanal checkpoint, or the scanned QR\n"
+      "                 code; - for standard input. Exits 1 where it was rolled back or has\n"
+      "                 another history, 2 where a typing error is named by its line\n\n" SECRET_HELP },
+    { "checkpoint", cmd_checkpoint, "[--json | --print] [--qr] [--key-file F] DIR",
+      "Print the newest checkpoint, to be kept far from the machine",
+      "Five lines that can be typed back, each with characters that check it. With such\n"
+      "a paper a roll-back to an older disk image, and a history made anew by somebody who\n"
+      "has the master key, are told by fanal verify --paper.\n\n"
+      "  --qr      and as a QR code on the terminal\n"
+      "  --print   instead a page of HTML, in French and English, with the QR code\n"
+      "  --json    instead one JSON object\n\n" SECRET_HELP },
     { "rebuild", cmd_rebuild, "[--key-file F] DIR", "Make the index again from the log",
       "Throws the views away and folds them again. Exits 1 while a serve has DIR.\n\n" SECRET_HELP },
     { "list", cmd_list, "[--json] [--key-file F] DIR", "List the objects and messages, one a line",

@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include "cmd/json_row.h"
+#include "cmd/kept.h"
 #include "cmd/local.h"
 #include "cmd/options.h"
 #include "cmd/roles.h"
 #include "cmd/secret.h"
+#include "vault/anchor_query.h"
 #include "vault/vault.h"
 
 static const struct log quiet = { .fd = -1, .clock = &clock_system };
@@ -94,14 +96,45 @@ static bool print_finding(void *context, struct span row)
     return true;
 }
 
-static bool verify_served(int fd, uint64_t *findings, struct error *err)
+/* What is verified beside the bytes: a checkpoint that was kept outside, and whether the log holds it. */
+struct outside {
+    struct kept kept;
+    bool given, held;
+};
+
+static bool compare_row(void *context, struct span row)
+{
+    struct outside *o = context;
+    char origin[NOTE_NAME_MAX + 1], verdict[32];
+    struct vkey key = { .type = 0 };
+
+    (void)span_to_str(fields_text(row, FIELD_ORIGIN), origin, sizeof origin);
+    (void)span_to_str(fields_text(row, FIELD_STATE), verdict, sizeof verdict);
+    (void)vkey_parse(fields_text(row, FIELD_VKEY), &key, NULL);
+    o->held = kept_say(&o->kept, verdict, origin, fields_uint(row, FIELD_TREE_SIZE, 0), &key);
+    return true;
+}
+
+static void put_comparison(const struct outside *o, struct writer *request)
+{
+    field_put_str(request, FIELD_QUERY, "checkpoint");
+    field_put_uint(request, FIELD_TREE_SIZE, o->kept.size);
+    field_put_bytes(request, FIELD_TREE_ROOT, span_of(o->kept.root, sizeof o->kept.root));
+}
+
+static bool verify_served(int fd, struct outside *o, uint64_t *findings, struct error *err)
 {
     struct session *s = session_attach(fd, err);
     struct writer request = writer_new(256);
-    bool ok;
+    bool ok = s != NULL;
 
+    if (ok && o->given) {
+        put_comparison(o, &request);
+        ok = session_find(s, writer_span(&request), compare_row, o, err);
+    }
+    writer_reset(&request);
     field_put_str(&request, FIELD_QUERY, "verify");
-    ok = s != NULL && session_find(s, writer_span(&request), print_finding, findings, err);
+    ok = ok && session_find(s, writer_span(&request), print_finding, findings, err);
     writer_done(&request);
     session_free(s);
     return ok;
@@ -119,7 +152,18 @@ static bool with_secret(const char *dir, const char *key_file, struct vault_opti
     return true;
 }
 
-static bool verify_alone(const char *dir, const char *key_file, uint64_t *findings, struct error *err)
+static bool compare_alone(struct store *store, struct outside *o, struct error *err)
+{
+    struct writer request = writer_new(256);
+    bool ok;
+
+    put_comparison(o, &request);
+    ok = !o->given || anchor_query(store, writer_span(&request), compare_row, o, err);
+    writer_done(&request);
+    return ok;
+}
+
+static bool verify_alone(const char *dir, const char *key_file, struct outside *o, uint64_t *findings, struct error *err)
 {
     struct writer secret = writer_new(SECRET_BYTES_MAX);
     struct vault_options options;
@@ -129,7 +173,7 @@ static bool verify_alone(const char *dir, const char *key_file, uint64_t *findin
     options.store.read_only = true;
     if (ok)
         store = store_open(dir, &options.store, err);
-    ok = store != NULL && store_verify(store, count_finding, NULL, findings, err);
+    ok = store != NULL && compare_alone(store, o, err) && store_verify(store, count_finding, NULL, findings, err);
     if (store != NULL)
         store_close(store);
     secret_wipe(&secret);
@@ -139,15 +183,21 @@ static bool verify_alone(const char *dir, const char *key_file, uint64_t *findin
 int cmd_verify(int argc, char **argv)
 {
     struct options o;
+    struct outside outside = { .held = true };
     struct error err = { 0 };
     uint64_t findings = 0;
     bool ok;
     int fd;
 
-    if (!options_parse(argc, argv, 1, 0, &o))
+    if (!options_parse(argc, argv, 1, OPTION_PAPER, &o))
         return 2;
+    outside.given = o.paper != NULL;
+    if (sodium_init() < 0 || (outside.given && !kept_read(o.paper, &outside.kept, &err)))
+        return command_failed("verify", &err);
     fd = local_connect(o.arguments[0], &err);
-    ok = fd >= 0 ? verify_served(fd, &findings, &err) : verify_alone(o.arguments[0], o.key_file, &findings, &err);
+    ok = fd >= 0 ? verify_served(fd, &outside, &findings, &err)
+                 : verify_alone(o.arguments[0], o.key_file, &outside, &findings, &err);
+    kept_done(&outside.kept);
     if (!ok && err.code == ERR_DAMAGED) { /* too damaged to be opened is a finding, too */
         (void)puts(err.text);
         return 1;
@@ -156,7 +206,7 @@ int cmd_verify(int argc, char **argv)
         return command_failed("verify", &err);
     if (findings == 0)
         (void)puts("nothing is damaged");
-    return findings == 0 ? 0 : 1;
+    return findings == 0 && outside.held ? 0 : 1;
 }
 
 /* ---- rebuild ---- */

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPT_KEY_FILE = 1, OPT_JSON, OPT_STUDY, OPT_OBJECT, OPT_MESSAGE };
+enum { OPT_KEY_FILE = 1, OPT_JSON, OPT_STUDY, OPT_OBJECT, OPT_MESSAGE, OPT_QR, OPT_PRINT, OPT_PAPER };
 
 static const struct option known[] = {
     { "key-file", required_argument, NULL, OPT_KEY_FILE }, { "json", no_argument, NULL, OPT_JSON },
     { "study", required_argument, NULL, OPT_STUDY },       { "object", required_argument, NULL, OPT_OBJECT },
-    { "message", required_argument, NULL, OPT_MESSAGE },   { NULL, 0, NULL, 0 },
+    { "message", required_argument, NULL, OPT_MESSAGE },   { "qr", no_argument, NULL, OPT_QR },
+    { "print", no_argument, NULL, OPT_PRINT },             { "paper", required_argument, NULL, OPT_PAPER },
+    { NULL, 0, NULL, 0 },
 };
 
 static bool usage(const char *command, const char *what)
@@ -47,6 +49,15 @@ static bool take(int option, struct options *o, unsigned set)
     case OPT_MESSAGE:
         o->message = optarg;
         return (set & OPTION_SELECT) != 0;
+    case OPT_QR:
+        o->qr = true;
+        return (set & OPTION_PRINT) != 0;
+    case OPT_PRINT:
+        o->print = true;
+        return (set & OPTION_PRINT) != 0;
+    case OPT_PAPER:
+        o->paper = optarg;
+        return (set & OPTION_PAPER) != 0;
     default:
         return false;
     }

@@ -11,6 +11,8 @@
 enum option_set {
     OPTION_JSON = 1,
     OPTION_SELECT = 2, /* --study UID, --object POSITION, --message POSITION: exactly one */
+    OPTION_PRINT = 4,  /* --qr, --print */
+    OPTION_PAPER = 8,  /* --paper FILE */
 };
 
 struct options {
@@ -20,6 +22,8 @@ struct options {
     const char *study;
     const char *object, *message; /* as given; *position below is what they say */
     uint64_t position;
+    bool qr, print;
+    const char *paper; /* NULL: none was given */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "cmd/room/room.h"
+#include "vault/anchor_query.h"
 
 static const struct span nothing = { NULL, 0 };
 
@@ -45,6 +46,7 @@ static const struct query_rule {
     { "status", ASKER_WEB | ASKER_PERSON | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "accounts", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "tls-key", ASKER_WEB, NULL, false },
+    { "checkpoint", ASKER_LOCAL, NULL, false },
     { "verify", ASKER_LOCAL, "verified", true },
 };
 
@@ -159,6 +161,16 @@ static void run_find(struct job *job, struct vault_reader *reader)
     a->slow_reader = a->slow_reader || !session_has_room(a->session);
 }
 
+/* Answered by the store's ledger, not by the views. */
+static void run_checkpoint(struct job *job, struct vault_reader *reader)
+{
+    struct ask *a = (struct ask *)job;
+
+    (void)reader;
+    (void)anchor_query(a->room->store, writer_span(&a->request), row_out, a, &a->err);
+    a->slow_reader = a->slow_reader || !session_has_room(a->session);
+}
+
 static void finding_out(void *context, const char *finding)
 {
     struct ask *a = context;
@@ -256,7 +268,10 @@ void ask_find(struct room *room, struct session *s, const struct message *m)
         refuse(room, s, m->id, ERR_LIMIT, "request too long");
         return;
     }
-    a->job = (struct job){ .run = rule->alone ? run_verify : run_find, .done = ask_done };
+    a->job = (struct job){ .run = rule->alone                                   ? run_verify
+                                  : strcmp(rule->query, "checkpoint") == 0 ? run_checkpoint
+                                                                           : run_find,
+                           .done = ask_done };
     queue(room, a, rule->alone ? room->longest : room->quick);
 }
 
