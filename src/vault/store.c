@@ -28,7 +28,7 @@ static bool disk_init(struct disk *d, const struct tuning *t, const char *dir, s
     return path_join(d->root, sizeof d->root, dir, "vault", err);
 }
 
-static struct store *store_alloc(const char *dir, const struct store_options *o, struct error *err)
+struct store *store_alloc(const char *dir, const struct store_options *o, struct error *err)
 {
     struct store *s = calloc(1, sizeof *s);
     pthread_condattr_t monotonic;
@@ -99,8 +99,16 @@ static bool create_log(struct store *s, struct error *err)
 static bool is_half_made(struct store *s)
 {
     return !disk_exists(&s->disk, "confirm.0") && !disk_exists(&s->disk, "confirm.1")
-           && !disk_exists(&s->disk, "checkpoint") && segment_count(s) <= 1
+           && !disk_exists(&s->disk, "checkpoint") && !disk_exists(&s->disk, "twin") && segment_count(s) <= 1
            && segment_size(s, 0) <= SEGMENT_HEADER_BYTES + marker_length(0);
+}
+
+bool store_make_dirs(struct store *s, struct error *err)
+{
+    for (size_t i = 0; i < COUNT_OF(directories); i++)
+        if (!disk_make_dir(&s->disk, directories[i], err))
+            return false;
+    return true;
 }
 
 bool store_create(const char *dir, const struct store_options *options, struct error *err)
@@ -110,9 +118,8 @@ bool store_create(const char *dir, const struct store_options *options, struct e
 
     if (ok && !is_half_made(s))
         ok = error_set(err, ERR_EXISTS, "%s/vault is there already", dir);
-    for (size_t i = 0; ok && i < COUNT_OF(directories); i++)
-        ok = disk_make_dir(&s->disk, directories[i], err);
-    ok = ok && keyring_create(&s->disk, &s->suite, options->secret, clock_wall_us(s->clock), err);
+    ok = ok && store_make_dirs(s, err)
+         && keyring_create(&s->disk, &s->suite, options->secret, clock_wall_us(s->clock), err);
     if (ok) {
         s->keyring = keyring_open(&s->disk, &s->suite, options->secret, false, keyring_says, s, err);
         ok = s->keyring != NULL && ledger_open(&s->ledger, &s->disk, false, err) && create_log(s, err);
@@ -123,7 +130,7 @@ bool store_create(const char *dir, const struct store_options *options, struct e
 
 /* ---- opening and closing ---- */
 
-static bool lock_store(struct store *s, struct error *err)
+bool store_lock(struct store *s, struct error *err)
 {
     char path[DISK_PATH_MAX];
 
@@ -168,7 +175,7 @@ static uint64_t bytes_in(const struct store *s, const char *dir)
 }
 
 /* Bytes of all segments and body files, for the status. */
-static void add_up(struct store *s)
+void store_add_up(struct store *s)
 {
     uint64_t bodies = bytes_in(s, "body/large");
 
@@ -194,6 +201,10 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
     uint64_t size;
     struct hash root;
 
+    if (disk_exists(&s->disk, "twin")) /* docs/twin.md, "States of a directory" */
+        return error_set(err, ERR_USAGE, "%s is a twin: fanal promote makes it a first machine", s->disk.root);
+    if (!o->promoting && disk_exists(&s->disk, "promoting"))
+        return error_set(err, ERR_USAGE, "%s was being promoted: give fanal promote again", s->disk.root);
     if (!disk_exists(&s->disk, "keyring.0") && !disk_exists(&s->disk, "keyring.1"))
         return error_set(err, ERR_NOT_FOUND, "%s holds no store", s->disk.root);
     if (is_half_made(s))
@@ -201,7 +212,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
                          s->disk.root);
     if (!space_init(&s->space, &s->disk, s->clock, s->reserve_bytes, err))
         return false;
-    if (!lock_store(s, err))
+    if (!store_lock(s, err))
         return false;
     s->keyring = keyring_open(&s->disk, &s->suite, o->secret, s->read_only, keyring_says, s, err);
     if (s->keyring == NULL || !ledger_open(&s->ledger, &s->disk, s->read_only, err) || !recover(s, err))
@@ -211,7 +222,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
     else if (size > s->end.marker.size)
         start_finding(s, "checkpoint speaks of %llu records, the log holds %llu: it was rolled back",
                       (unsigned long long)size, (unsigned long long)s->end.marker.size);
-    add_up(s);
+    store_add_up(s);
     store_measure(s);
     s->root = s->end.marker.root;
     s->told = s->end;

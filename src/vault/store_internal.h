@@ -115,6 +115,7 @@ struct store {
     const struct clock *clock;
     const struct log *log;
     bool read_only;
+    bool twin; /* what it holds comes from a first machine (twin.h); read_only, too */
     struct tuning tuning;
     struct disk disk;
     struct space space;
@@ -186,6 +187,12 @@ struct store {
     size_t start_finding_count;
     struct writer start_events; /* field lists to be recorded once the threads run: length (4), list */
 };
+
+/* ---- store.c ---- */
+struct store *store_alloc(const char *dir, const struct store_options *o, struct error *err);
+bool store_make_dirs(struct store *s, struct error *err);
+bool store_lock(struct store *s, struct error *err);
+void store_add_up(struct store *s); /* bytes of all files, for the status */
 
 /* ---- store.c, with the lock held ---- */
 /* An empty batch; NULL without memory. */

@@ -1,0 +1,431 @@
+/*
+ * The cold twin: follows, resumes wherever it was interrupted, refuses what is not the first's history, is promoted.
+ */
+#include <errno.h>
+
+#include "twin_test.h"
+
+static const struct log *const quiet_log = &twin_log;
+
+static struct twin *twin_at(const char *dir, bool unsealed, struct error *err)
+{
+    struct store_options o = twin_options(unsealed, NULL);
+
+    return twin_open(dir, &o, err);
+}
+
+static void twin_make(char *dir)
+{
+    struct store_options o = twin_options(false, NULL);
+    struct error err = { 0 };
+
+    (void)quiet_log;
+    test_dir(dir);
+    if (!twin_create(dir, &o, &err))
+        abort();
+}
+
+/* A twin that has everything of f, closed. */
+static void twin_filled(char *dir, struct first *f)
+{
+    struct error err = { 0 };
+    struct lie l = { .store = f->store };
+    struct twin *t;
+
+    twin_make(dir);
+    t = twin_at(dir, false, &err);
+    if (t == NULL || !follow_all(t, &l, &err)) {
+        print_error("%s\n", err.text);
+        abort();
+    }
+    twin_close(t);
+}
+
+TEST(follows_without_a_secret_and_opens_with_it)
+{
+    char dir[TEST_DIR_SIZE];
+    struct first f;
+    struct error err = { 0 };
+    struct twin_figures figures;
+    struct twin *t;
+
+    first_make(&f);
+    first_fill(&f, 60);
+    twin_filled(dir, &f);
+    t = twin_at(dir, true, &err);
+    CHECK_OK(err, t != NULL);
+    CHECK_OK(err, all_there(twin_store(t), &f, &err));
+    twin_figures(t, &figures);
+    CHECK(figures.size == f.count && figures.missing == 0 && figures.current_us == test_wall_us);
+    twin_close(t);
+    CHECK_OK(err, twin_figures_of(dir, &figures, &err));
+    CHECK(figures.size == f.count);
+    first_done(&f);
+    test_remove(dir);
+}
+
+TEST(a_wrong_secret_opens_nothing)
+{
+    char dir[TEST_DIR_SIZE];
+    struct first f;
+    struct error err = { 0 };
+    struct store_options o;
+
+    first_make(&f);
+    first_fill(&f, 3);
+    twin_make(dir);
+    CHECK(twin_at(dir, true, &err) == NULL && err.code == ERR_NOT_FOUND); /* it has no keyring yet */
+    test_remove(dir);
+    twin_filled(dir, &f);
+    o = twin_options(true, NULL);
+    o.secret = SPAN_LIT("key:another-secret-another-secret-another");
+    CHECK(twin_open(dir, &o, &err) == NULL && err.code == ERR_SEALED);
+    o = test_options();
+    CHECK(store_open(dir, &o, &err) == NULL && err.code == ERR_USAGE); /* a twin is no first machine */
+    first_done(&f);
+    test_remove(dir);
+}
+
+TEST(follows_a_living_first_while_it_is_read)
+{
+    char dir[TEST_DIR_SIZE];
+    struct first f;
+    struct error err = { 0 };
+    struct lie l;
+    struct twin *t;
+
+    first_make(&f);
+    first_fill(&f, 5);
+    twin_filled(dir, &f);
+    l = (struct lie){ .store = f.store };
+    t = twin_at(dir, true, &err);
+    CHECK_OK(err, t != NULL);
+    for (int i = 0; i < 12; i++) {
+        first_fill(&f, 7);
+        CHECK_OK(err, follow_all(t, &l, &err));
+        CHECK_OK(err, all_there(twin_store(t), &f, &err));
+    }
+    twin_close(t);
+    first_done(&f);
+    test_remove(dir);
+}
+
+/* The link dies at its n-th call, for n = 1, 2, 3 …: what was a step's is kept, the rest comes later. */
+TEST(resumes_wherever_the_link_died)
+{
+    struct first f;
+    bool died = true;
+
+    first_make(&f);
+    first_fill(&f, 25);
+    for (size_t n = 1; died; n++) {
+        char dir[TEST_DIR_SIZE];
+        struct error err = { 0 };
+        struct lie l = { .store = f.store, .fail_at = n };
+        struct twin *t;
+
+        twin_make(dir);
+        t = twin_at(dir, false, &err);
+        CHECK_OK(err, t != NULL);
+        died = !follow_all(t, &l, &err);
+        CHECK(!died || err.code == ERR_CLOSED);
+        twin_close(t);
+        l.fail_at = 0;
+        t = twin_at(dir, false, &err);
+        CHECK_OK(err, t != NULL && follow_all(t, &l, &err));
+        twin_close(t);
+        t = twin_at(dir, true, &err);
+        CHECK_OK(err, t != NULL && all_there(twin_store(t), &f, &err));
+        twin_close(t);
+        test_remove(dir);
+    }
+    first_done(&f);
+}
+
+/* A bit flips, or an answer is cut, in the n-th answer: nothing of that step is taken, and the next try is clean. */
+TEST(takes_nothing_that_does_not_verify)
+{
+    struct first f;
+    size_t refused = 0;
+
+    first_make(&f);
+    first_fill(&f, 25);
+    for (int cut = 0; cut < 2; cut++) {
+        bool lied = true;
+
+        for (size_t n = 1; lied; n++) {
+            char dir[TEST_DIR_SIZE];
+            struct error err = { 0 };
+            struct lie l = { .store = f.store, .flip_at = cut ? 0 : n, .short_at = cut ? n : 0 };
+            struct twin *t;
+
+            twin_make(dir);
+            t = twin_at(dir, false, &err);
+            CHECK_OK(err, t != NULL);
+            if (!follow_all(t, &l, &err)) {
+                refused++;
+                CHECK(err.code == ERR_DAMAGED || err.code == ERR_REFUSED || err.code == ERR_MALFORMED);
+                CHECK(store_committed_size(twin_store(t)) == 0);
+            }
+            lied = l.calls >= n;
+            l.flip_at = l.short_at = 0;
+            CHECK_OK(err, follow_all(t, &l, &err));
+            twin_close(t);
+            t = twin_at(dir, true, &err);
+            /* A flipped keyring slot cannot be seen without the secret: the record behind it is then named. */
+            CHECK_OK(err, t != NULL);
+            twin_close(t);
+            test_remove(dir);
+        }
+    }
+    CHECK(refused > 10);
+    first_done(&f);
+}
+
+static void copy_dir(const char *from, const char *to)
+{
+    char command_from[600], command_to[600];
+    DIR *d = opendir(from);
+    struct dirent *e;
+
+    if (mkdir(to, 0700) != 0 && errno != EEXIST)
+        abort();
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        struct writer w = writer_new((size_t)64 << 20);
+        struct stat st;
+
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        snprintf(command_from, sizeof command_from, "%.300s/%.255s", from, e->d_name);
+        snprintf(command_to, sizeof command_to, "%.300s/%.255s", to, e->d_name);
+        if (stat(command_from, &st) == 0 && S_ISDIR(st.st_mode)) {
+            copy_dir(command_from, command_to);
+            continue;
+        }
+        if (file_slurp(command_from, &w, NULL)) {
+            int fd = open(command_to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+            if (fd < 0 || !file_write_all(fd, writer_span(&w), NULL))
+                abort();
+            close(fd);
+        }
+        writer_done(&w);
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
+TEST(refuses_a_first_that_was_rolled_back_or_shows_another_history)
+{
+    char dir[TEST_DIR_SIZE], old[TEST_DIR_SIZE];
+    struct first f, g;
+    struct error err = { 0 };
+    struct lie l;
+    struct twin *t;
+
+    first_make(&f);
+    first_fill(&f, 12);
+    store_close(f.store);
+    test_dir(old);
+    copy_dir(f.dir, old); /* yesterday's disk image */
+    CHECK(first_open(&f) != NULL);
+    first_fill(&f, 12);
+    twin_filled(dir, &f);
+    t = twin_at(dir, false, &err);
+    CHECK_OK(err, t != NULL);
+
+    g = f;
+    memcpy(g.dir, old, sizeof old);
+    g.count = 12;
+    CHECK(first_open(&g) != NULL);
+    l = (struct lie){ .store = g.store };
+    CHECK(!follow_all(t, &l, &err) && err.code == ERR_REFUSED && strstr(err.text, "rolled back") != NULL);
+    first_fill(&g, 12); /* as many records, others */
+    CHECK(!follow_all(t, &l, &err) && err.code == ERR_REFUSED && strstr(err.text, "split view") != NULL);
+    first_fill(&g, 12); /* and more */
+    CHECK(!follow_all(t, &l, &err) && err.code == ERR_REFUSED);
+    CHECK(store_committed_size(twin_store(t)) == f.count);
+
+    l.store = f.store; /* the true one is still followed */
+    first_fill(&f, 3);
+    CHECK_OK(err, follow_all(t, &l, &err));
+    twin_close(t);
+    t = twin_at(dir, true, &err);
+    CHECK_OK(err, t != NULL && all_there(twin_store(t), &f, &err));
+    twin_close(t);
+    first_done(&g);
+    first_done(&f);
+    test_remove(dir);
+}
+
+TEST(refuses_another_vault)
+{
+    char dir[TEST_DIR_SIZE];
+    struct first f, g;
+    struct error err = { 0 };
+    struct lie l;
+    struct twin *t;
+
+    first_make(&f);
+    first_fill(&f, 3);
+    first_make(&g);
+    first_fill(&g, 9);
+    twin_filled(dir, &f);
+    t = twin_at(dir, false, &err);
+    CHECK_OK(err, t != NULL);
+    l = (struct lie){ .store = g.store };
+    CHECK(!follow_all(t, &l, &err) && err.code == ERR_REFUSED);
+    twin_close(t);
+    first_done(&f);
+    first_done(&g);
+    test_remove(dir);
+}
+
+TEST(a_body_that_expired_on_the_first_is_left_out_and_counted)
+{
+    char dir[TEST_DIR_SIZE];
+    struct first f;
+    struct error err = { 0 };
+    struct lie l;
+    struct twin_figures figures;
+    struct twin *t;
+
+    first_make(&f);
+    first_append(&f, 3 << 20);
+    first_append(&f, NO_BODY);
+    CHECK(test_wait(f.store, 2) == 2);
+    l = (struct lie){ .store = f.store, .absent = FOLLOW_LARGE };
+    twin_make(dir);
+    t = twin_at(dir, false, &err);
+    CHECK_OK(err, t != NULL && follow_all(t, &l, &err));
+    twin_figures(t, &figures);
+    CHECK(figures.missing == 1 && figures.size == 2);
+    twin_close(t);
+    t = twin_at(dir, true, &err);
+    CHECK_OK(err, t != NULL && test_same(twin_store(t), 1, 1, NO_BODY, &err));
+    CHECK(!test_same(twin_store(t), 0, 0, 3 << 20, &err) && err.code == ERR_DAMAGED);
+    twin_close(t);
+    first_done(&f);
+    test_remove(dir);
+}
+
+/* ---- promotion ---- */
+
+static void count_findings(void *context, const char *finding)
+{
+    (void)finding;
+    ++*(size_t *)context;
+}
+
+static struct store *promote(const char *dir, struct twin_promotion *out, struct error *err)
+{
+    struct store_options o = test_options();
+    size_t findings = 0;
+    struct store *s;
+
+    if (!twin_promote(dir, &o, count_findings, &findings, out, err))
+        return NULL;
+    if (store_open(dir, &o, err) != NULL || err->code != ERR_USAGE) /* not finished */
+        abort();
+    if (!twin_promote(dir, &o, count_findings, &findings, out, err)) /* and again, as after an interruption */
+        return NULL;
+    o.promoting = true;
+    s = store_open(dir, &o, err);
+    if (s != NULL)
+        store_close(s);
+    o.promoting = false;
+    return s != NULL && twin_promoted(dir, &o, err) ? store_open(dir, &o, err) : NULL;
+}
+
+static void count_verify(void *context, const char *finding)
+{
+    print_error("%s\n", finding);
+    ++*(size_t *)context;
+}
+
+TEST(promoted_it_goes_on_and_shares_no_slot_with_the_old_first)
+{
+    char dir[TEST_DIR_SIZE];
+    struct first f;
+    struct error err = { 0 };
+    struct twin_promotion p;
+    uint64_t findings = 0, position;
+    size_t said = 0;
+    struct store *s;
+
+    first_make(&f);
+    first_fill(&f, 40);
+    twin_filled(dir, &f);
+    s = promote(dir, &p, &err);
+    CHECK_OK(err, s != NULL);
+    CHECK(p.size == f.count && p.findings == 0 && p.written_us == test_wall_us);
+    CHECK_OK(err, all_there(s, &f, &err));
+
+    /* Split brain: both go on with new units. What one erases must not be the other's. */
+    CHECK_OK(err, test_append(s, RECORD_DICOM, "study:of-the-new", 1000, 500, &position, &err));
+    CHECK(test_wait(s, 1) == 1);
+    CHECK_OK(err, test_append(f.store, RECORD_DICOM, "study:of-the-old", 2000, 500, &position, &err));
+    CHECK(test_wait(f.store, 1) == 1);
+    CHECK(position == f.count);
+    for (int i = 0; i < 2; i++) {
+        struct store *x = i == 0 ? s : f.store;
+        struct follow_range r = { .part = FOLLOW_LOG };
+        struct entry_header h, last = { 0 };
+        static uint8_t bytes[1 << 20];
+        static uint32_t slots[2];
+        size_t got;
+
+        for (r.segment = 0; store_follow_read(x, &r, bytes, sizeof bytes, &got, &err); r.segment++)
+            for (size_t at = SEGMENT_HEADER_BYTES; at + ENTRY_HEADER_BYTES <= got; at += RECORD_ALIGN)
+                if (entry_header_decode(span_of(bytes + at, got - at), &h, NULL))
+                    last = h;
+        CHECK(last.position == f.count);
+        slots[i] = last.slot;
+        CHECK(i == 0 || slots[0] != slots[1]);
+        CHECK(i == 1 || last.slot >= 256); /* beyond every slot that was ready on the first */
+    }
+    CHECK_OK(err, store_verify(s, count_verify, &said, &findings, &err));
+    CHECK(findings == 0);
+    store_close(s);
+    first_done(&f);
+    test_remove(dir);
+}
+
+TEST(a_promoted_one_can_be_followed_and_the_old_first_cannot_go_on_unnoticed)
+{
+    char dir[TEST_DIR_SIZE], second[TEST_DIR_SIZE];
+    struct first f;
+    struct error err = { 0 };
+    struct twin_promotion p;
+    struct lie l;
+    struct twin *t;
+    struct store *s;
+
+    first_make(&f);
+    first_fill(&f, 10);
+    twin_filled(dir, &f);
+    twin_filled(second, &f); /* another twin of the same first */
+    s = promote(dir, &p, &err);
+    CHECK_OK(err, s != NULL);
+    struct first g = { .store = s };
+    first_fill(&g, 9);
+    first_fill(&f, 9); /* the old first has not noticed */
+    t = twin_at(second, false, &err);
+    CHECK_OK(err, t != NULL);
+    l = (struct lie){ .store = s };
+    CHECK_OK(err, follow_all(t, &l, &err));
+    l.store = f.store;
+    CHECK(!follow_all(t, &l, &err) && err.code == ERR_REFUSED);
+    twin_close(t);
+    store_close(s);
+    first_done(&f);
+    test_remove(dir);
+    test_remove(second);
+}
+
+TESTS(T(follows_without_a_secret_and_opens_with_it), T(a_wrong_secret_opens_nothing),
+      T(follows_a_living_first_while_it_is_read), T(resumes_wherever_the_link_died),
+      T(takes_nothing_that_does_not_verify), T(refuses_a_first_that_was_rolled_back_or_shows_another_history),
+      T(refuses_another_vault), T(a_body_that_expired_on_the_first_is_left_out_and_counted),
+      T(promoted_it_goes_on_and_shares_no_slot_with_the_old_first),
+      T(a_promoted_one_can_be_followed_and_the_old_first_cannot_go_on_unnoticed))
