@@ -19,7 +19,7 @@ enum follow_part {
     FOLLOW_LOG = 1,   /* segment */
     FOLLOW_BODY_FILE, /* body_class, month, number */
     FOLLOW_LARGE,     /* position */
-    FOLLOW_KEYRING,   /* offset 0: the header; else 512 + 128 n: whole slots */
+    FOLLOW_KEYRING,   /* offset 0: the header; else 2048 + 128 n: whole slots */
     FOLLOW_CONF,      /* the text of fanal.conf: not the store's, answered above it */
 };
 

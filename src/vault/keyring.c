@@ -491,46 +491,6 @@ bool keyring_flush(struct keyring *k, struct error *err)
     return ok;
 }
 
-/* ---- for twins ---- */
-
-uint32_t keyring_count(struct keyring *k)
-{
-    uint32_t count;
-
-    (void)pthread_mutex_lock(&k->lock);
-    count = k->count;
-    (void)pthread_mutex_unlock(&k->lock);
-    return count;
-}
-
-bool keyring_read_header(struct keyring *k, uint8_t out[KEYRING_HEADER_BYTES], struct error *err)
-{
-    for (int i = 0; i < COPIES; i++)
-        if (k->fd[i] >= 0 && file_read_at(k->fd[i], out, KEYRING_HEADER_BYTES, 0, NULL)
-            && seal_mac_fits(k->secrets->keys.keyring, span_of(out, 480), out + 480, HASH_BYTES))
-            return true;
-    return error_set(err, ERR_DAMAGED, "keyring: the header is damaged in both copies");
-}
-
-bool keyring_read_slot(struct keyring *k, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES])
-{
-    return slot_read(k, number, out, NULL);
-}
-
-/* The last slot goes to a unit that nobody can name: what lies before an assigned slot is never given away. */
-bool keyring_burn_ready(struct keyring *k, struct error *err)
-{
-    uint8_t nobody[UNIT_TAG_BYTES];
-    bool ok = true;
-
-    seal_random(nobody, sizeof nobody);
-    (void)pthread_mutex_lock(&k->lock);
-    if (k->next_ready < k->count)
-        ok = assign(k, nobody, k->count - 1, err);
-    (void)pthread_mutex_unlock(&k->lock);
-    return ok;
-}
-
 bool keyring_check(struct keyring *k, keyring_finding *report, void *context, struct error *err)
 {
     keyring_headers_check(k, report, context);

@@ -131,11 +131,11 @@ bool keyring_remove(struct keyring *k, unsigned place, struct error *err);
 bool keyring_rotate(struct keyring *k, struct error *err);
 
 /*
- * For a twin (vault/follow.h). Slots that both copies hold; the header, from the copy that is whole; a slot as it is on
+ * For a twin (vault/follow.h). Slots that both copies hold; the header; a slot as it is on
  * disk, wrapped, from the first copy that holds it whole (false where none does). Any thread.
  */
 uint32_t keyring_count(struct keyring *k);
-bool keyring_read_header(struct keyring *k, uint8_t out[KEYRING_HEADER_BYTES], struct error *err);
+void keyring_read_header(struct keyring *k, uint8_t out[KEYRING_HEADER_BYTES]);
 bool keyring_read_slot(struct keyring *k, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES]);
 /* Promotion: no slot that is ready now will be given to a unit. Written with the next keyring_flush(). */
 bool keyring_burn_ready(struct keyring *k, struct error *err);
