@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "vault/cosign.h"
 #include "vault/scan.h"
 
 /* ---- the head ---- */
@@ -218,86 +219,30 @@ bool store_follow_read(struct store *s, const struct follow_range *range, uint8_
 
 /* ---- the note, from outside ---- */
 
-static struct span next_line(struct span *rest)
+void follow_vkey(const uint8_t vault_id[VAULT_ID_BYTES], const uint8_t public_key[FOLLOW_PUBLIC_KEY_BYTES],
+                 struct vkey *out)
 {
-    size_t end = span_index(*rest, '\n');
-    struct span line = span_part(*rest, 0, end);
+    char hex[VAULT_ID_BYTES * 2 + 1];
 
-    *rest = span_part(*rest, end + 1, rest->len);
-    return line;
-}
-
-static bool decode_base64(struct span text, uint8_t *out, size_t len)
-{
-    size_t n = 0;
-
-    return text.len > 0
-           && sodium_base642bin(out, len, (const char *)text.ptr, text.len, NULL, &n, NULL,
-                                sodium_base64_VARIANT_ORIGINAL)
-                  == 0
-           && n == len;
-}
-
-static bool decimal_of(struct span text, uint64_t *out)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        n = n * 10 + (uint64_t)(text.ptr[i] - '0');
-    }
-    *out = n;
-    return text.len > 0 && text.len <= 18 && (text.len == 1 || text.ptr[0] != '0');
-}
-
-/* Key ID of C2SP signed-note: SHA-256(name || 0x0A || 0x01 || public key), first 4 bytes. */
-static bool key_id_fits(struct span name, const uint8_t *public_key, const uint8_t *id, struct seal *seal)
-{
-    static const uint8_t algorithm[] = { '\n', 1 };
-    struct span pieces[] = { name, span_of(algorithm, 2), span_of(public_key, FOLLOW_PUBLIC_KEY_BYTES) };
-    uint8_t hash[HASH_BYTES];
-
-    return seal_hash(seal, pieces, COUNT_OF(pieces), hash, NULL) && memcmp(hash, id, 4) == 0;
-}
-
-/* "— NAME BASE64": the signature by that name, if the line has it. */
-static bool signature_of(struct span line, struct span name, uint8_t out[4 + crypto_sign_BYTES])
-{
-    struct span dash = SPAN_LIT("\xe2\x80\x94 ");
-
-    if (!span_starts(line, dash))
-        return false;
-    line = span_part(line, dash.len, line.len);
-    return line.len > name.len + 1 && span_equal(span_part(line, 0, name.len), name) && line.ptr[name.len] == ' '
-           && decode_base64(span_part(line, name.len + 1, line.len), out, 4 + crypto_sign_BYTES);
-}
-
-bool follow_note_open(const char *note, const uint8_t vault_id[VAULT_ID_BYTES],
-                      const uint8_t public_key[FOLLOW_PUBLIC_KEY_BYTES], struct seal *seal, uint64_t *size,
-                      struct hash *root, struct error *err)
-{
-    char hex[VAULT_ID_BYTES * 2 + 1], name[VAULT_ID_BYTES * 2 + 8];
-    struct span rest = span_str(note), origin = next_line(&rest), text;
-    uint8_t signature[4 + crypto_sign_BYTES];
-    uint64_t n = 0;
-    struct hash h;
-
+    *out = (struct vkey){ .type = NOTE_ED25519 };
     (void)sodium_bin2hex(hex, sizeof hex, vault_id, VAULT_ID_BYTES);
-    (void)snprintf(name, sizeof name, "fanal/%s", hex);
-    if (!span_equal(origin, span_str(name)))
+    (void)snprintf(out->name, sizeof out->name, "fanal/%s", hex);
+    memcpy(out->key, public_key, sizeof out->key);
+    vkey_id(out->name, out->type, out->key, out->id);
+}
+
+bool follow_note_open(struct span note, const struct vkey *key, uint64_t *size, struct hash *root, struct error *err)
+{
+    struct checkpoint c;
+    struct note n;
+
+    if (!note_parse(note, &n, err) || !checkpoint_parse(n.text, &c, err))
+        return false;
+    if (!span_equal(c.origin, span_str(key->name)))
         return error_set(err, ERR_REFUSED, "the checkpoint is of another vault");
-    if (!decimal_of(next_line(&rest), &n) || !decode_base64(next_line(&rest), h.bytes, HASH_BYTES))
-        return error_set(err, ERR_MALFORMED, "not a checkpoint");
-    text = span_of(note, (size_t)((const char *)rest.ptr - note));
-    if (next_line(&rest).len != 0)
-        return error_set(err, ERR_MALFORMED, "not a checkpoint");
-    while (rest.len > 0)
-        if (signature_of(next_line(&rest), origin, signature) && key_id_fits(origin, public_key, signature, seal)
-            && crypto_sign_verify_detached(signature + 4, text.ptr, text.len, public_key) == 0) {
-            *size = n;
-            *root = h;
-            return true;
-        }
-    return error_set(err, ERR_REFUSED, "the checkpoint is not signed by the pinned key");
+    if (!note_signed_by(&n, key, err))
+        return error_set(err, ERR_REFUSED, "the checkpoint is not signed by the pinned key");
+    *size = c.size;
+    memcpy(root->bytes, c.root, HASH_BYTES);
+    return true;
 }

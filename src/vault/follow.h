@@ -6,6 +6,7 @@
 #ifndef FANAL_VAULT_FOLLOW_H
 #define FANAL_VAULT_FOLLOW_H
 
+#include "record/note.h"
 #include "vault/format.h"
 #include "vault/store.h"
 
@@ -50,12 +51,14 @@ bool store_follow_head(struct store *s, address from, uint64_t position, struct 
 bool store_follow_read(struct store *s, const struct follow_range *range, uint8_t *out, size_t len, size_t *got,
                        struct error *err);
 
+/* The key that signs a vault's checkpoints. */
+void follow_vkey(const uint8_t vault_id[VAULT_ID_BYTES], const uint8_t public_key[FOLLOW_PUBLIC_KEY_BYTES],
+                 struct vkey *out);
+
 /*
- * The size and root of a note that public_key has signed for that vault (C2SP tlog-checkpoint, Ed25519).
- * ERR_REFUSED where it has not, ERR_MALFORMED where it is no such note.
+ * The size and root of a checkpoint that the key has signed for its vault. ERR_REFUSED where it has not, ERR_MALFORMED
+ * where it is no checkpoint.
  */
-bool follow_note_open(const char *note, const uint8_t vault_id[VAULT_ID_BYTES],
-                      const uint8_t public_key[FOLLOW_PUBLIC_KEY_BYTES], struct seal *seal, uint64_t *size,
-                      struct hash *root, struct error *err);
+bool follow_note_open(struct span note, const struct vkey *key, uint64_t *size, struct hash *root, struct error *err);
 
 #endif

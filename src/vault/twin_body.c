@@ -171,7 +171,7 @@ bool twin_take_body(struct twin_round *r, const struct entry_header *h, struct e
         size_t c = (size_t)h->body_class - 1;
         bool same = r->files[c].number == want.number;
 
-        if (same ? want.length < r->files[c].length : want.length != BODY_HEADER_BYTES)
+        if (same ? want.length < r->files[c].length : want.length < BODY_HEADER_BYTES)
             return error_set(err, ERR_REFUSED, "record %llu: its body would lie on another",
                              (unsigned long long)h->position);
         want.length += body_stored_bytes(h->body_bytes);

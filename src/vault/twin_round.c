@@ -15,13 +15,15 @@ static const uint8_t nobody[FOLLOW_PUBLIC_KEY_BYTES];
 static bool head_is_good(struct twin_round *r, struct error *err)
 {
     struct twin_known *k = &r->known;
+    struct vkey key;
     uint64_t size;
 
     if (memcmp(k->public_key, nobody, sizeof nobody) == 0) { /* the first word: pinned from now on */
         memcpy(k->public_key, r->head.public_key, FOLLOW_PUBLIC_KEY_BYTES);
         memcpy(k->vault_id, r->head.vault_id, VAULT_ID_BYTES);
     }
-    if (!follow_note_open(r->head.note, k->vault_id, k->public_key, &r->t->seal, &size, &r->root, err))
+    follow_vkey(k->vault_id, k->public_key, &key);
+    if (!follow_note_open(span_str(r->head.note), &key, &size, &r->root, err))
         return false;
     if (size != r->head.size)
         return error_set(err, ERR_DAMAGED, "the head is not the size its note says");
