@@ -75,6 +75,20 @@ static bool fetch_up_to(struct twin_round *r, size_t c, uint64_t upto, bool *abs
     return true;
 }
 
+/* A file that is left for the next one ends on a block of its class. */
+static bool end_file(struct twin_round *r, size_t c, bool *absent, struct error *err)
+{
+    uint64_t end = body_aligned((enum body_class)(c + 1), r->files[c].length);
+
+    if (end == r->files[c].length || (open_file(r, c, false, err) && fetch_up_to(r, c, end, absent, err)))
+        return true;
+    if (!*absent)
+        return false;
+    *absent = false; /* what this is about is the next file */
+    r->files[c].length = end;
+    return true;
+}
+
 /* Makes the class's file in use reach to want->length of want's file. *absent as fetch_up_to. */
 static bool reach(struct twin_round *r, size_t c, const struct body_file *want, bool *absent, struct error *err)
 {
@@ -86,6 +100,8 @@ static bool reach(struct twin_round *r, size_t c, const struct body_file *want, 
         return error_set(err, ERR_REFUSED, "body file %u is older than one that is here", want->number);
     if (!fresh && (want->month != f->month || want->length < f->length))
         return error_set(err, ERR_REFUSED, "body file %u would be written again", want->number);
+    if (fresh && f->number != 0 && !end_file(r, c, absent, err))
+        return false;
     if (fresh)
         *f = (struct body_file){ .month = want->month, .number = want->number };
     return open_file(r, c, fresh, err) && fetch_up_to(r, c, want->length, absent, err);
