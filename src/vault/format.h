@@ -19,7 +19,7 @@
 #define SEGMENT_HEADER_BYTES 128u
 #define BODY_HEADER_BYTES    64u
 #define BODY_BLOCK_BYTES     4096u
-#define CHUNK_BYTES          65536u
+#define CHUNK_BYTES          32768u
 #define CHUNK_STORED_BYTES   (CHUNK_BYTES + TAG_BYTES)
 #define FACTS_BYTES_MAX      ((size_t)1 << 20)
 /* Facts as stored at their longest: length of the unit, its name, the list, the tag. */

@@ -16,7 +16,7 @@
 
 #define SCENE_WAITING_MAX 600
 #define SCENE_SMALL ((size_t)300)
-#define SCENE_CHUNKS ((size_t)70000)    /* two chunks */
+#define SCENE_CHUNKS ((size_t)70000)    /* three chunks */
 #define SCENE_LARGE ((size_t)2200000)   /* has a file of its own */
 #define SCENE_NO_BODY SIZE_MAX
 
