@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vault/store_internal.h"
+#include "vault/sidecar.h"
 
 /* How an attempt to write ended. */
 enum outcome {
@@ -117,9 +117,12 @@ bool segment_create(struct store *s, uint32_t number, uint64_t first_position, c
     memcpy(h.vault_id, keyring_vault_id(s->keyring), VAULT_ID_BYTES);
     segment_header_encode(&h, keyring_keys(s->keyring)->file, bytes);
     segment_name(number, name);
+    if (!sidecar_drop(s, name, err))
+        return false;
     fd = disk_open(&s->disk, name, O_RDWR | O_CREAT | O_TRUNC, err);
     if (fd < 0)
         return false;
+    atomic_fetch_add(&s->data_files, 1);
     /* The header is durable before any commit behind it, so recovery never meets a whole commit under a torn header. */
     if (!disk_write_at(&s->disk, fd, span_of(bytes, sizeof bytes), 0, err) || !disk_sync(&s->disk, fd, err)
         || !disk_sync_dir(&s->disk, "log", err)) {
@@ -151,16 +154,21 @@ static bool body_file_for(struct store *s, enum body_class c, const struct body_
     struct open_file *out = &s->body_out[c - 1];
     bool fresh = s->end.marker.in_use[c - 1].number != want->number;
     _Alignas(DISK_BLOCK_BYTES) uint8_t header[BODY_BLOCK_BYTES] = { 0 };
+    char name[NAME_BYTES_MAX];
 
     if (out->fd >= 0 && out->number == want->number)
         return true;
     if (out->fd >= 0 && !sync_fd(s, out->fd, err)) /* what this batch put into the old file */
         return false;
     disk_close(&s->disk, &out->fd);
+    body_name(c, want, name);
+    if (fresh && !sidecar_drop(s, name, err))
+        return false;
     if (!open_body_file(s, c, want, fresh ? O_CREAT | O_TRUNC : 0, err))
         return false;
     if (!fresh)
         return true;
+    atomic_fetch_add(&s->data_files, 1);
     body_header_encode(c, want, keyring_vault_id(s->keyring), keyring_keys(s->keyring)->file, header);
     return disk_write_at(&s->disk, out->fd, span_of(header, (size_t)body_file_start(c)), 0, err)
            && sync_fd(s, out->fd, err) && disk_sync_dir(&s->disk, body_class_dirs[c], err);
@@ -290,6 +298,7 @@ static bool adopt(struct store *s, struct batch *b, const struct marker *m, cons
             continue;
         atomic_fetch_add(&s->body_bytes, body_stored_bytes(body->bytes));
         if (body->large) {
+            atomic_fetch_add(&s->data_files, 1);
             write_span(&s->large_names, span_of(body->name, LARGE_NAME_BYTES));
             disk_close(&s->disk, &body->fd); /* body_free() leaves the file alone */
         }

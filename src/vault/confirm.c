@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
-#include "vault/store_internal.h"
+#include "vault/sealer.h"
 
 #define COPIES               2
 #define CONFIRM_FIXED_BYTES  (64u + MARKER_FIXED_BYTES + HASH_BYTES)
@@ -184,6 +184,11 @@ bool confirm_write(struct store *s, struct error *err)
         s->entries_since_confirm = 0;
     }
     (void)pthread_mutex_unlock(&s->confirm_lock);
+    if (ok) {
+        atomic_store(&s->confirmed_segment, s->end.segment);
+        atomic_store(&s->confirmed_size, s->end.marker.size);
+        sealer_wake(s);
+    }
     return ok || error_within(err, "confirm");
 }
 
@@ -239,6 +244,8 @@ bool confirm_read(struct store *s)
         if ((found && f.sequence <= s->confirm_sequence) || !ledger_load(&s->ledger, &r, f.end.marker.size, NULL))
             continue;
         s->end = f.end;
+        atomic_store(&s->confirmed_segment, s->end.segment);
+        atomic_store(&s->confirmed_size, s->end.marker.size);
         s->confirm_sequence = f.sequence;
         found = true;
     }

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "vault/store_internal.h"
+#include "vault/mend.h"
+#include "vault/sealer.h"
 
 int segment_fd(struct store *s, uint32_t number)
 {
@@ -59,10 +60,23 @@ uint32_t segment_count(struct store *s)
     return count;
 }
 
-bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry,
-              struct error *err)
+/* Bytes of a segment as they are, or solved from its seal. */
+static bool segment_read(struct store *s, address where, bool solved, uint8_t *out, size_t len)
 {
-    int fd = segment_fd(s, address_segment(where));
+    char name[NAME_BYTES_MAX];
+    int fd;
+
+    if (solved) {
+        segment_name(address_segment(where), name);
+        return mend_read(s, name, address_offset(where), out, len, NULL);
+    }
+    fd = segment_fd(s, address_segment(where));
+    return fd >= 0 && file_read_at(fd, out, len, address_offset(where), NULL);
+}
+
+static bool entry_read(struct store *s, address where, uint64_t position, bool solved, struct entry_header *h,
+                       struct writer *entry, struct error *err)
+{
     struct entry_header got;
     uint8_t *out;
 
@@ -70,7 +84,7 @@ bool entry_at(struct store *s, address where, uint64_t position, struct entry_he
     out = write_room(entry, ENTRY_HEADER_BYTES);
     if (out == NULL)
         return writer_ok(entry, err, "entry");
-    if (fd < 0 || !file_read_at(fd, out, ENTRY_HEADER_BYTES, address_offset(where), err))
+    if (!segment_read(s, where, solved, out, ENTRY_HEADER_BYTES))
         return error_set(err, ERR_DAMAGED, "log/%08u.seg: nothing to read at %u", address_segment(where),
                          address_offset(where));
     if (!entry_header_decode(writer_span(entry), &got, err))
@@ -81,11 +95,38 @@ bool entry_at(struct store *s, address where, uint64_t position, struct entry_he
     out = write_room(entry, got.length - ENTRY_HEADER_BYTES);
     if (out == NULL)
         return writer_ok(entry, err, "entry");
-    if (!file_read_at(fd, out, got.length - ENTRY_HEADER_BYTES, address_offset(where) + ENTRY_HEADER_BYTES, err))
+    if (!segment_read(s, where + ENTRY_HEADER_BYTES, solved, out, got.length - ENTRY_HEADER_BYTES))
         return error_set(err, ERR_DAMAGED, "log/%08u.seg at %u: the entry is cut short", address_segment(where),
                          address_offset(where));
     *h = got;
     return true;
+}
+
+/* The entry again, solved from the seal of its segment; the background then mends the segment. */
+static bool entry_solved(struct store *s, address where, uint64_t position, struct entry_header *h,
+                         struct writer *entry, struct error *err)
+{
+    char name[NAME_BYTES_MAX];
+
+    if (!entry_read(s, where, position, true, h, entry, err))
+        return false;
+    segment_name(address_segment(where), name);
+    sealer_met(s, name);
+    return true;
+}
+
+bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry,
+              struct error *err)
+{
+    struct error why;
+
+    if (entry_read(s, where, position, false, h, entry, &why))
+        return true;
+    if (why.code == ERR_DAMAGED && where != 0 && entry_solved(s, where, position, h, entry, NULL))
+        return true;
+    if (err != NULL)
+        *err = why;
+    return false;
 }
 
 bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry,
@@ -135,8 +176,25 @@ static address address_by_neighbour(struct store *s, uint64_t position, struct w
     return where;
 }
 
+bool entry_find(struct store *s, uint64_t position, struct entry_header *h, struct writer *entry, struct error *err)
+{
+    struct error why;
+    address where = ledger_address(&s->ledger, position);
+
+    if (entry_at(s, where, position, h, entry, &why))
+        return true;
+    where = why.code == ERR_DAMAGED ? address_by_neighbour(s, position, entry) : 0;
+    if (where != 0 && entry_at(s, where, position, h, entry, &why))
+        return true;
+    if (err != NULL)
+        *err = why;
+    return false;
+}
+
 /* What a read needs: its own contexts and memory. */
 struct look {
+    struct store *s;               /* NULL: damage is not solved from a seal */
+    char body_name[NAME_BYTES_MAX]; /* the file that it may be solved from */
     struct seal seal;
     struct writer entry, clear;
     struct entry_header h;
@@ -154,6 +212,20 @@ static void look_done(struct look *l)
     seal_done(&l->seal);
 }
 
+/* Facts that fail their tag: the entry may have rotted behind its header. Read once more, through the seal. */
+static bool open_solved(struct store *s, uint64_t position, struct look *l, struct error *err)
+{
+    struct error why;
+    struct span unit;
+    address where = ledger_address(&s->ledger, position);
+
+    if (err->code != ERR_DAMAGED || !entry_solved(s, where, position, &l->h, &l->entry, &why)
+        || !entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &unit, &l->facts, &l->keys, &why))
+        return false;
+    *err = (struct error){ 0 };
+    return true;
+}
+
 static bool look_at(struct store *s, uint64_t position, struct look *l, struct error *err)
 {
     struct span unit;
@@ -163,15 +235,13 @@ static bool look_at(struct store *s, uint64_t position, struct look *l, struct e
         return error_set(err, ERR_NOT_FOUND, "record %llu is not there", (unsigned long long)position);
     if (!seal_init(&l->seal, &s->suite, err))
         return false;
-    if (!entry_at(s, ledger_address(&s->ledger, position), position, &l->h, &l->entry, err)) {
-        address where = err->code == ERR_DAMAGED ? address_by_neighbour(s, position, &l->entry) : 0;
-
-        if (where == 0 || !entry_at(s, where, position, &l->h, &l->entry, err)) {
-            atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
-            return error_within(err, "record %llu", (unsigned long long)position);
-        }
+    l->s = s;
+    if (!entry_find(s, position, &l->h, &l->entry, err)) {
+        atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
+        return error_within(err, "record %llu", (unsigned long long)position);
     }
-    if (entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &unit, &l->facts, &l->keys, err))
+    if (entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &unit, &l->facts, &l->keys, err)
+        || open_solved(s, position, l, err))
         return true;
     atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
     return error_within(err, "record %llu", (unsigned long long)position);
@@ -227,19 +297,39 @@ int body_open(struct store *s, const struct entry_header *h, uint64_t *from, str
     return fd;
 }
 
+/* A chunk that cannot be read or fails its tag, once more: solved from the seal of its file. */
+static bool chunk_solved(struct look *l, uint64_t at, const uint8_t nonce[NONCE_BYTES], uint8_t *stored,
+                         size_t stored_len, uint8_t *clear)
+{
+    if (l->s == NULL || l->body_name[0] == '\0' || !mend_read(l->s, l->body_name, at, stored, stored_len, NULL)
+        || !seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, stored_len), clear, NULL))
+        return false;
+    sealer_met(l->s, l->body_name);
+    return true;
+}
+
 /* Reads and decrypts chunk `index` of an entry's body; returns its plaintext length in *len. */
 static bool read_chunk(struct look *l, int fd, uint64_t from, uint32_t index, uint8_t *stored, uint8_t *clear,
                        size_t *len, struct error *err)
 {
     bool last = index == body_chunk_count(l->h.body_bytes) - 1;
     size_t n = last ? (size_t)(l->h.body_bytes - (uint64_t)index * CHUNK_BYTES) : CHUNK_BYTES;
+    uint64_t at = from + (uint64_t)index * CHUNK_STORED_BYTES;
     uint8_t nonce[NONCE_BYTES];
+    struct error why;
+    bool ok;
 
-    if (!file_read_at(fd, stored, n + TAG_BYTES, from + (uint64_t)index * CHUNK_STORED_BYTES, err))
-        return error_set(err, ERR_DAMAGED, "chunk %u of the body cannot be read", index);
     seal_chunk_nonce(index, last, nonce);
-    if (!seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, n + TAG_BYTES), clear, err))
-        return error_within(err, "chunk %u of the body", index);
+    if (!file_read_at(fd, stored, n + TAG_BYTES, at, NULL))
+        ok = error_set(&why, ERR_DAMAGED, "chunk %u of the body cannot be read", index);
+    else
+        ok = seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, n + TAG_BYTES), clear, &why)
+             || error_within(&why, "chunk %u of the body", index);
+    if (!ok && (why.code != ERR_DAMAGED || !chunk_solved(l, at, nonce, stored, n + TAG_BYTES, clear))) {
+        if (err != NULL)
+            *err = why;
+        return false;
+    }
     *len = n;
     return true;
 }
@@ -288,7 +378,11 @@ bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_
     if (ok) {
         int fd = body_open(s, &l.h, &from, err);
 
-        ok = fd >= 0 && read_range(&l, fd, from, offset, out, len, err);
+        if (l.h.large)
+            large_name(l.h.name, true, l.body_name);
+        else
+            body_name(l.h.body_class, &l.h.place, l.body_name);
+        ok = (fd >= 0 || err->code == ERR_DAMAGED) && read_range(&l, fd, from, offset, out, len, err);
         file_close(&fd);
         if (!ok) {
             atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
@@ -299,18 +393,16 @@ bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_
     return ok;
 }
 
-bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys,
-                struct error *err)
+static bool check_stored(struct seal *seal, const struct entry_header *h, const struct record_keys *keys, int fd,
+                         uint64_t from, struct error *err)
 {
     struct look l = { .seal = *seal, .h = *h };
     struct merkle tree = { 0 };
     struct hash leaf, root;
-    uint64_t from, size = 0;
-    CLEANUP(file_close) int fd = body_open(s, h, &from, err);
+    uint64_t size = 0;
     uint8_t *stored = malloc(CHUNK_STORED_BYTES);
     uint8_t *clear = malloc(CHUNK_BYTES);
-    bool ok =
-        fd >= 0 && (stored != NULL && clear != NULL ? true : error_set(err, ERR_MEMORY, "no memory to read a body"));
+    bool ok = (stored != NULL && clear != NULL) || error_set(err, ERR_MEMORY, "no memory to read a body");
 
     if (keys != NULL)
         l.keys = *keys;
@@ -336,6 +428,20 @@ bool body_check(struct store *s, struct seal *seal, const struct entry_header *h
     free(stored);
     free(clear);
     return ok;
+}
+
+bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys,
+                struct error *err)
+{
+    uint64_t from;
+    CLEANUP(file_close) int fd = body_open(s, h, &from, err);
+
+    return fd >= 0 && check_stored(seal, h, keys, fd, from, err);
+}
+
+bool body_check_at(struct seal *seal, const struct entry_header *h, int fd, uint64_t from, struct error *err)
+{
+    return check_stored(seal, h, NULL, fd, from, err);
 }
 
 /* The nearest rule before a position, found by looking at every record: for a chain whose link is damaged. */

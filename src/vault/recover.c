@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "record/field.h"
 #include "vault/scan.h"
+#include "vault/sidecar.h"
 
 struct seen {
     struct entry_header h;
@@ -348,6 +349,8 @@ static bool cut_file(struct store *s, const char *name, uint64_t size, uint64_t 
 
     if (worth && !save_cut(s, name, keep, size, &why)) /* a full disk must not keep us from opening */
         log_warn(s->log, "recovery.cut-not-saved", f_err(&why));
+    if (!sidecar_drop(s, name, err)) /* it could only be of a log that was longer */
+        return error_within(err, "cut of %s", name);
     if (keep == 0) {
         ok = disk_unlink(&s->disk, name, err);
     } else {

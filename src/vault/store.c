@@ -14,7 +14,7 @@
 
 #include "base/file.h"
 #include "record/field.h"
-#include "vault/store_internal.h"
+#include "vault/sealer.h"
 
 static const char *const directories[] = { ".",           "log",          "body",
                                            "body/images", "body/results", "body/recordings",
@@ -52,6 +52,7 @@ struct store *store_alloc(const char *dir, const struct store_options *o, struct
     (void)pthread_mutex_init(&s->sync_lock, NULL);
     (void)pthread_mutex_init(&s->confirm_lock, NULL);
     (void)pthread_mutex_init(&s->segment_lock, NULL);
+    (void)pthread_mutex_init(&s->mend_lock, NULL);
     (void)pthread_mutex_init(&s->spares_lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -156,7 +157,16 @@ static bool open_outputs(struct store *s, struct error *err)
     return s->log_fd >= 0;
 }
 
-static uint64_t bytes_in(const struct store *s, const char *dir)
+/* What a name ends with, behind its first dot but one: ".seg", ".body", ".seal". */
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* Bytes of the files in a directory whose names end so, and (NULL allowed) how many there are. */
+static uint64_t bytes_of(const struct store *s, const char *dir, const char *end, _Atomic uint64_t *count)
 {
     char path[DISK_PATH_MAX];
     struct dirent *e;
@@ -167,22 +177,50 @@ static uint64_t bytes_in(const struct store *s, const char *dir)
     disk_path(&s->disk, dir, path);
     d = opendir(path);
     while (d != NULL && (e = readdir(d)) != NULL)
-        if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+        if (ends_with(e->d_name, end) && fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
+            && S_ISREG(st.st_mode)) {
             sum += (uint64_t)st.st_size;
+            if (count != NULL)
+                atomic_fetch_add(count, 1);
+        }
     if (d != NULL)
         (void)closedir(d);
     return sum;
 }
 
-/* Bytes of all segments and body files, for the status. */
+static uint64_t bytes_in(const struct store *s, const char *dir)
+{
+    return bytes_of(s, dir, "", NULL);
+}
+
+/* Segments, body files and their seals, for the status. */
 void store_add_up(struct store *s)
 {
-    uint64_t bodies = bytes_in(s, "body/large");
+    uint64_t bodies, seals;
 
-    for (size_t c = 1; c <= BODY_CLASS_COUNT; c++)
-        bodies += bytes_in(s, body_class_dirs[c]);
-    atomic_store(&s->log_bytes, bytes_in(s, "log"));
+    atomic_store(&s->data_files, 0);
+    atomic_store(&s->seals, 0);
+    bodies = bytes_of(s, "body/large", ".body", &s->data_files);
+    seals = bytes_of(s, "body/large", SIDECAR_SUFFIX, &s->seals);
+    for (size_t c = 1; c <= BODY_CLASS_COUNT; c++) {
+        bodies += bytes_of(s, body_class_dirs[c], ".body", &s->data_files);
+        seals += bytes_of(s, body_class_dirs[c], SIDECAR_SUFFIX, &s->seals);
+    }
+    atomic_store(&s->log_bytes, bytes_of(s, "log", ".seg", &s->data_files));
+    atomic_store(&s->seal_bytes, seals + bytes_of(s, "log", SIDECAR_SUFFIX, &s->seals));
     atomic_store(&s->body_bytes, bodies);
+}
+
+/* When the newest full round of scrubbing ended, for a status that is asked of a store at rest. */
+static void note_scrub(struct store *s)
+{
+    struct scrub_state st;
+    enum scrub_state_read read = scrub_state_read(s, &st);
+
+    if (read == SCRUB_STATE_WHOLE)
+        atomic_store(&s->scrub_ended_us, st.ended_us);
+    else if (read == SCRUB_STATE_DAMAGED)
+        start_finding(s, "scrub: the file is damaged; sealing and scrubbing begin again");
 }
 
 void store_measure(struct store *s)
@@ -223,6 +261,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
         start_finding(s, "checkpoint speaks of %llu records, the log holds %llu: it was rolled back",
                       (unsigned long long)size, (unsigned long long)s->end.marker.size);
     store_add_up(s);
+    note_scrub(s);
     store_measure(s);
     s->root = s->end.marker.root;
     s->told = s->end;
@@ -231,7 +270,9 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
     s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->event_fd < 0)
         return error_errno(err, "eventfd");
-    return s->read_only || (open_outputs(s, err) && commit_start(s, err) && record_start_events(s, err));
+    return s->read_only
+           || (open_outputs(s, err) && commit_start(s, err) && record_start_events(s, err)
+               && (o->scrub == NULL || sealer_start(s, o->scrub, err)));
 }
 
 struct store *store_open(const char *dir, const struct store_options *options, struct error *err)
@@ -275,6 +316,8 @@ void store_close(struct store *s)
 {
     if (s == NULL)
         return;
+    sealer_stop(s);
+    mender_free(s->readers_mender);
     commit_stop(s);
     batch_done(s, s->open);
     while (s->done != NULL) {
@@ -313,6 +356,7 @@ void store_close(struct store *s)
     (void)pthread_mutex_destroy(&s->sync_lock);
     (void)pthread_mutex_destroy(&s->confirm_lock);
     (void)pthread_mutex_destroy(&s->segment_lock);
+    (void)pthread_mutex_destroy(&s->mend_lock);
     free(s);
 }
 
@@ -371,7 +415,13 @@ void store_status(struct store *s, struct store_status *out)
                                .body_bytes = atomic_load(&s->body_bytes),
                                .damaged = atomic_load(&s->damaged),
                                .commits = atomic_load(&s->commits),
-                               .syncs = atomic_load(&s->syncs) };
+                               .syncs = atomic_load(&s->syncs),
+                               .data_files = atomic_load(&s->data_files),
+                               .sealed_files = atomic_load(&s->seals),
+                               .seal_bytes = atomic_load(&s->seal_bytes),
+                               .scrub_ended_us = atomic_load(&s->scrub_ended_us),
+                               .repaired_sectors = atomic_load(&s->repaired_sectors),
+                               .damaged_files = atomic_load(&s->damaged_files) };
 
     (void)pthread_mutex_lock(&s->lock);
     st.size = atomic_load(&s->size);

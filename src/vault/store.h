@@ -18,6 +18,12 @@
 struct store;
 struct tuning;
 
+/* How full files are sealed and all files scrubbed in the background (sealer.h). */
+struct scrub_options {
+    uint64_t rate;        /* bytes a second that scrubbing reads; 0: files are sealed, and mended when read, no more */
+    uint64_t interval_us; /* from the beginning of one round to that of the next; 0: one after the other */
+};
+
 /* What a store is given from outside, so that a test can hold it. All borrowed. */
 struct store_options {
     const struct clock *clock;
@@ -27,6 +33,7 @@ struct store_options {
     uint64_t reserve_bytes;      /* free space that objects leave alone; 0: vault/space.h's default */
     bool promoting;              /* a promotion that goes on: twin.h */
     const struct tuning *tuning; /* vault/tuning.h, for tests; NULL: as a service has it */
+    const struct scrub_options *scrub; /* NULL: no background: nothing is sealed, scrubbed or mended */
 };
 
 /* Makes the empty store `dir`/vault, or finishes making it. ERR_EXISTS where there is one. */
@@ -131,10 +138,25 @@ struct store_status {
     uint64_t now_us;
     uint64_t damaged;    /* damaged entries seen since open */
     uint64_t commits, syncs;
+    uint64_t data_files;       /* segments and body files … */
+    uint64_t sealed_files;     /* … and how many have a seal */
+    uint64_t seal_bytes;
+    uint64_t scrub_ended_us;   /* the newest full round, µs since 1970; 0: none yet */
+    uint64_t repaired_sectors; /* since open, … */
+    uint64_t damaged_files;    /* … and files with damage that could not be repaired */
 };
 void store_status(struct store *s, struct store_status *out);
 /* Adds up disk_bytes again: reads directories, so it may take a while. Any thread. */
 void store_measure(struct store *s);
+
+/* What the background did, to be recorded by the owner: `event` and `outcome` are words of ours, detail names files. */
+struct store_event {
+    const char *event;
+    const char *outcome;
+    char detail[200];
+};
+/* The next that was not taken yet; store_event_fd() says when to ask. */
+bool store_next_event(struct store *s, struct store_event *out);
 
 /* One finding of a verify: a sentence without patient data that names record, or file and offset. */
 typedef void verify_report(void *context, const char *finding);
@@ -144,5 +166,19 @@ typedef void verify_report(void *context, const char *finding);
  * bodies. Changes nothing. Any thread. *findings counts what was reported. False only where it could not run.
  */
 bool store_verify(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err);
+
+struct store_repair {
+    uint64_t sectors;  /* of 512 bytes: written back */
+    uint64_t seals;    /* made again, or taken from the copy */
+    uint64_t lost;     /* sectors that stay damaged */
+};
+
+/*
+ * Repairs everything that can be repaired now, at full speed, and seals what is full. copy: NULL, or the directory `vault`
+ * of another copy (a twin, a back-up) to take lost sectors from: believed only where checksum and signed hash fit. Any
+ * thread; the background waits meanwhile. False only where it could not run.
+ */
+bool store_repair(struct store *s, const char *copy, verify_report *report, void *context, struct store_repair *out,
+                  struct error *err);
 
 #endif

@@ -172,6 +172,13 @@ struct store {
     pthread_mutex_t
         confirm_lock; /* keyring copies, confirm files, checkpoint, ledger files are at rest while it is held */
 
+    struct sealer *sealer;      /* sealer.h; NULL where nobody seals */
+    pthread_mutex_t mend_lock;  /* one reader at a time solves a damaged group … */
+    struct mender *readers_mender; /* … with this; NULL until one met damage */
+    _Atomic uint32_t confirmed_segment; /* what a confirm file vouches for */
+    _Atomic uint64_t confirmed_size;
+    _Atomic uint64_t data_files, seals, seal_bytes, scrub_ended_us, repaired_sectors, damaged_files;
+
     int event_fd;
     _Atomic uint64_t size;        /* committed */
     _Atomic uint64_t newest_rule; /* committed, + 1 */
@@ -231,6 +238,8 @@ uint64_t segment_size(struct store *s, uint32_t number); /* 0 where it is missin
  */
 bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry,
               struct error *err);
+/* The entry of a position, wherever it is: by the index, else by its neighbour; solved from parity where it is damaged. */
+bool entry_find(struct store *s, uint64_t position, struct entry_header *h, struct writer *entry, struct error *err);
 /* Keys of an entry, commitment checked; unit and facts (borrowed from *clear). The caller wipes keys. */
 bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry,
                 struct writer *clear, struct span *unit, struct span *facts, struct record_keys *keys,
@@ -250,6 +259,13 @@ struct settled {
     bool large_names;
 };
 bool settle_body(struct store *s, const struct entry_header *h, struct settled *files, struct error *err);
+
+/* The same over a file that is open; its stored bytes begin at `from`. */
+bool body_check_at(struct seal *seal, const struct entry_header *h, int fd, uint64_t from, struct error *err);
+
+/* ---- verify_seals.c ---- */
+/* Seals against their files, and what should have one and has none. */
+bool verify_seals(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err);
 
 /* ---- recover.c ---- */
 bool recover(struct store *s, struct error *err);

@@ -396,7 +396,7 @@ static void check_large(struct verify *v)
     disk_path(&v->s->disk, "body/large", path);
     d = opendir(path);
     while (d != NULL && (e = readdir(d)) != NULL)
-        files += strstr(e->d_name, ".body") != NULL ? 1 : 0;
+        files += strlen(e->d_name) == LARGE_NAME_BYTES * 2 + 5 && strstr(e->d_name, ".body") != NULL ? 1 : 0;
     if (d != NULL)
         (void)closedir(d);
     if (files > v->large_bodies && store_committed_size(v->s) == v->until.marker.size)
@@ -438,6 +438,7 @@ bool store_verify(struct store *s, verify_report *report, void *context, uint64_
     if (ok) {
         check_end(v);
         check_large(v);
+        ok = verify_seals(s, report, context, &v->findings, err);
         *findings = v->findings;
     }
     if (v->clear.ptr != NULL)
