@@ -46,6 +46,22 @@ const struct cli_command cli_commands[] = {
       "  --object POSITION  one stored version: the Part 10 file OUT\n"
       "  --message POSITION one HL7 message, as it came: the file OUT\n"
       "Existing files are not overwritten.\n\n" SECRET_HELP },
+    { "prove", cmd_prove,
+      "(--study UID | --result POSITION | --object POSITION | --patient ISSUER ID --access |\n"
+      "                   --period FROM TO) [--hashes-only] [--checkpoint F] [--key-file F] DIR OUT",
+      "Make an evidence pack that fanal-verify checks",
+      "OUT becomes a folder: index.html explains it to a judge, evidence.fanal is what is\n"
+      "checked. The pack opens the records it shows and nothing else. That it was made is\n"
+      "recorded. Its key line is what fanal-verify --key wants: hand it over separately.\n\n"
+      "  --study UID            every version received of the study's images\n"
+      "  --result POSITION      one result message\n"
+      "  --object POSITION      one object\n"
+      "  --patient ISSUER ID --access\n"
+      "                         who has seen the patient's data\n"
+      "  --period FROM TO       all events from FROM (inclusive) to TO, UTC: 2026-11-28 or\n"
+      "                         2026-11-28T04:00:00Z; or two positions\n"
+      "  --hashes-only          neither keys nor contents\n"
+      "  --checkpoint F         with a proof from the checkpoint in F (note, or typed paper)\n\n" SECRET_HELP },
     { "send", cmd_send, "[--aet A] [--aec B] FILE… HOST:PORT", "Send DICOM files to an application entity",
       "Each file goes in its own transfer syntax, its data set unchanged. A line for each\n"
       "says what became of it; exit code 0 where all were kept, 1 where some were not.\n\n"

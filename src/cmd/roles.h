@@ -21,6 +21,7 @@ int cmd_verify(int argc, char **argv);
 int cmd_rebuild(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_export(int argc, char **argv);
+int cmd_prove(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_user(int argc, char **argv);
 

@@ -217,6 +217,19 @@ FIELD(427, DIFFERENCE, difference, TEXT)      /* name of a field of which a gate
 FIELD(428, CHECKED, checked, UINT)            /* objects below this position were walked again */
 FIELD(429, REPEATS, repeats, UINT)            /* how often the same bytes came again that were refused */
 
+/* 440-459: evidence packs (docs/evidence.md) */
+FIELD(440, EVIDENCE, evidence, TEXT)          /* what is asked: study, result, object, access, period */
+FIELD(441, FORM, form, TEXT)                  /* keys, hashes; of a GET: stored-entry, stored-body */
+FIELD(442, FROM, from, UINT)                  /* of a period: time, microseconds since 1970 */
+FIELD(443, UNTIL, until, UINT)
+FIELD(444, FROM_POSITION, from_position, UINT)
+FIELD(445, UNTIL_POSITION, until_position, UINT) /* the one behind the last */
+FIELD(446, SHAPE, shape, UINT)                /* 1 shown, 2 sealed, 3 hash */
+FIELD(447, RECORD_KEY, record_key, BYTES)     /* opens one record; leaves the vault for a pack only */
+FIELD(448, LEAF, leaf, BYTES)                 /* of a record shown by its hash */
+FIELD(449, INCLUSION, inclusion, BYTES)       /* hashes of an inclusion proof, 32 bytes each */
+FIELD(450, RECORD_KIND, record_kind, UINT)    /* enum record_kind */
+
 /* 460-479: anchors (docs/anchors.md) */
 FIELD(460, SIGNED_NOTE, signed_note, TEXT)    /* a checkpoint as a C2SP signed note */
 FIELD(461, COSIGNATURE, cosignature, TEXT)    /* signature lines of a witness */

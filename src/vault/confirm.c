@@ -53,8 +53,8 @@ static bool key_id(struct store *s, struct seal *seal, const uint8_t *public_key
     return ok;
 }
 
-bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w,
-                     struct error *err)
+/* Behind the text of a note, which *w holds: the line of the log's signature. */
+static bool sign_note(struct store *s, struct seal *seal, struct writer *w, struct error *err)
 {
     uint8_t seed[KEY_BYTES], secret[crypto_sign_SECRETKEYBYTES], public_key[crypto_sign_PUBLICKEYBYTES];
     uint8_t signature[4 + crypto_sign_BYTES];
@@ -63,11 +63,7 @@ bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const st
     if (!keyring_data_key(s->keyring, seal, 0, seed, err))
         return false;
     (void)crypto_sign_seed_keypair(public_key, secret, seed);
-    write_origin(s, w);
-    write_printf(w, "\n%llu\n", (unsigned long long)size);
-    write_base64(w, span_of(root->bytes, HASH_BYTES));
-    write_str(w, "\n");
-    ok = writer_ok(w, err, "checkpoint") && key_id(s, seal, public_key, signature, err)
+    ok = writer_ok(w, err, "signed note") && key_id(s, seal, public_key, signature, err)
          && crypto_sign_detached(signature + 4, NULL, w->ptr, w->len, secret) == 0;
     seal_wipe(secret, sizeof secret);
     seal_wipe(seed, sizeof seed);
@@ -78,7 +74,26 @@ bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const st
     write_str(w, " ");
     write_base64(w, span_of(signature, sizeof signature));
     write_str(w, "\n");
-    return writer_ok(w, err, "checkpoint");
+    return writer_ok(w, err, "signed note");
+}
+
+bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w,
+                     struct error *err)
+{
+    write_origin(s, w);
+    write_printf(w, "\n%llu\n", (unsigned long long)size);
+    write_base64(w, span_of(root->bytes, HASH_BYTES));
+    write_str(w, "\n");
+    return sign_note(s, seal, w, err);
+}
+
+bool evidence_note(struct store *s, struct seal *seal, const struct hash *digest, struct writer *w, struct error *err)
+{
+    write_origin(s, w);
+    write_str(w, " evidence\n"); /* no origin of a log: never taken for a checkpoint */
+    write_base64(w, span_of(digest->bytes, HASH_BYTES));
+    write_str(w, "\n");
+    return sign_note(s, seal, w, err);
 }
 
 bool checkpoint_read(struct store *s, struct seal *seal, uint64_t *size, struct hash *root)

@@ -27,6 +27,7 @@ static const struct {
     { "attention", query_attention },
     { "journal", query_journal },
     { "status", query_status },
+    { "evidence-positions", query_evidence }, /* for room_evidence.c; nobody else may ask it */
 };
 
 struct query *query_new(sqlite3 *db, struct store *store, struct error *err)

@@ -42,7 +42,7 @@ bool query_patient_root(struct query *q, int64_t *root, struct error *err);
 typedef bool query_function(struct query *q, struct error *err);
 query_function query_patients, query_patient, query_observations, query_reports, query_studies, query_series,
     query_instances, query_instance, query_list, query_study_objects, query_sources, query_attention, query_journal,
-    query_status;
+    query_status, query_evidence;
 
 /* The disk: reserve, rate, days that are left, alarm. */
 void query_put_space(struct query *q, const struct store_status *s);
@@ -140,7 +140,20 @@ void query_put_space(struct query *q, const struct store_status *s);
     S(Q_DAYS, "SELECT coalesce(sum(iif(day >= ?1, bytes, 0)), 0), min(day) FROM day WHERE day <= ?2")                 \
     S(Q_SPACE_LEVEL, "SELECT value FROM fold WHERE name = 'space'")                                                   \
     S(Q_VERSIONS, "SELECT position FROM object WHERE sop_uid = ?1 AND state IN ('stored', 'alternate', 'conflict')"   \
-                  " ORDER BY served DESC, position LIMIT ?2")
+                  " ORDER BY served DESC, position LIMIT ?2")                                                         \
+    S(Q_EVIDENCE_STUDY, "SELECT v.position FROM object v WHERE v.sop_uid IN (SELECT o.sop_uid FROM study s"           \
+                        " JOIN series e ON e.study = s.id JOIN object o ON o.series = e.id AND o.served = 1"          \
+                        " WHERE s.study_uid = ?1) ORDER BY v.position")                                               \
+    S(Q_EVIDENCE_EVENTS, "SELECT position, facts FROM event ORDER BY position")                                       \
+    S(Q_EVIDENCE_KEY, "SELECT 1 FROM patient WHERE root = ?1 AND key = ?2")                                           \
+    S(Q_EVIDENCE_ID, "SELECT 1 FROM patient_identifier WHERE patient IN " MEMBERS " AND patient_id = ?2"               \
+                      " AND (?3 = '' OR issuer = ?3) LIMIT 1")                                                        \
+    S(Q_EVIDENCE_OF_STUDY, "SELECT 1 FROM study WHERE patient IN " MEMBERS " AND study_uid = ?2 LIMIT 1")             \
+    S(Q_EVIDENCE_OF_SERIES, "SELECT 1 FROM series e JOIN study s ON s.id = e.study WHERE s.patient IN " MEMBERS       \
+                            " AND e.series_uid = ?2 LIMIT 1")                                                         \
+    S(Q_EVIDENCE_OBJECT, "SELECT 1 FROM object WHERE patient IN " MEMBERS " AND position = ?2")                       \
+    S(Q_EVIDENCE_PERIOD, "SELECT coalesce(min(position), 0), coalesce(max(position) + 1, 0) FROM event"               \
+                         " WHERE received >= ?1 AND received < ?2")
 
 enum query_statement {
 #define S(name, text) name,

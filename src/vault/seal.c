@@ -124,17 +124,23 @@ static void expand(const uint8_t prk[KEY_BYTES], const char *info, uint8_t out[K
     seal_wipe(&state, sizeof state);
 }
 
-void seal_record_keys(const uint8_t data_key[KEY_BYTES], const uint8_t salt[32], struct record_keys *out)
+void seal_record_key(const uint8_t data_key[KEY_BYTES], const uint8_t salt[32], uint8_t out[KEY_BYTES])
 {
     uint8_t prk[KEY_BYTES];
-    uint8_t record[KEY_BYTES];
 
     seal_mac(salt, span_of(data_key, KEY_BYTES), prk); /* HKDF-Extract: HMAC(salt, key) */
-    expand(prk, "fanal/1/record", record);
+    expand(prk, "fanal/1/record", out);
+    seal_wipe(prk, sizeof prk);
+}
+
+void seal_record_keys(const uint8_t data_key[KEY_BYTES], const uint8_t salt[32], struct record_keys *out)
+{
+    uint8_t record[KEY_BYTES];
+
+    seal_record_key(data_key, salt, record);
     expand(record, "facts", out->facts);
     expand(record, "body", out->body);
     expand(record, "commitment", out->commitment);
-    seal_wipe(prk, sizeof prk);
     seal_wipe(record, sizeof record);
 }
 

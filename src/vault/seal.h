@@ -64,6 +64,8 @@ struct record_keys {
 };
 
 void seal_record_keys(const uint8_t data_key[KEY_BYTES], const uint8_t salt[32], struct record_keys *out);
+/* The key these three hang from, which an evidence pack carries. */
+void seal_record_key(const uint8_t data_key[KEY_BYTES], const uint8_t salt[32], uint8_t out[KEY_BYTES]);
 
 /* STREAM nonce of chunk `index`. */
 void seal_chunk_nonce(uint32_t index, bool last, uint8_t out[NONCE_BYTES]);

@@ -226,6 +226,8 @@ void confirm_check(struct store *s, verify_report *report, void *context, uint64
 /* The checkpoint's signed note for a tree. */
 bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w,
                      struct error *err);
+/* The signed note that ends an evidence pack (docs/evidence.md, "SIGN"). */
+bool evidence_note(struct store *s, struct seal *seal, const struct hash *digest, struct writer *w, struct error *err);
 /* The size and root that the checkpoint file claims, if it is a note of ours to the last bit. */
 bool checkpoint_read(struct store *s, struct seal *seal, uint64_t *size, struct hash *root);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cmd/room/evidence.h"
 #include "cmd/room/room.h"
 #include "vault/anchor_query.h"
 
@@ -24,11 +25,16 @@ enum asker {
     ASKER_DPO = 16,   /* … of role dpo, who sees no patient */
 };
 
+static void run_checkpoint(struct job *job, struct vault_reader *reader);
+static void run_verify(struct job *job, struct vault_reader *reader);
+static void run_evidence(struct job *job, struct vault_reader *reader);
+
 static const struct query_rule {
     const char *query;
     unsigned askers;
     const char *event; /* NULL: leaves none (lists of numbers, or part of something opened) */
     bool alone;        /* long: runs in a queue of its own */
+    void (*run)(struct job *job, struct vault_reader *reader); /* NULL: a query of the views */
 } query_rules[] = {
     { "patients", ASKER_PERSON, "patients.searched", false },
     { "patient", ASKER_PERSON, "patient.opened", false },
@@ -46,8 +52,10 @@ static const struct query_rule {
     { "status", ASKER_WEB | ASKER_PERSON | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "accounts", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "tls-key", ASKER_WEB, NULL, false },
-    { "checkpoint", ASKER_LOCAL, NULL, false },
-    { "verify", ASKER_LOCAL, "verified", true },
+    { "checkpoint", ASKER_LOCAL, NULL, false, run_checkpoint },
+    { "verify", ASKER_LOCAL, "verified", true, run_verify },
+    { "evidence", ASKER_LOCAL, "evidence.made", true, run_evidence },
+    { "evidence-signature", ASKER_LOCAL, "evidence.signed", true, run_evidence },
 };
 
 struct ask {
@@ -191,6 +199,14 @@ static void run_verify(struct job *job, struct vault_reader *reader)
     a->slow_reader = a->slow_reader || !session_has_room(a->session);
 }
 
+static void run_evidence(struct job *job, struct vault_reader *reader)
+{
+    struct ask *a = (struct ask *)job;
+
+    (void)evidence_find(a->room->store, reader, writer_span(&a->request), row_out, a, &a->err);
+    a->slow_reader = a->slow_reader || !session_has_room(a->session);
+}
+
 static void queue(struct room *room, struct ask *a, struct jobs *jobs)
 {
     session_hold(room, a->session);
@@ -231,7 +247,9 @@ static const struct query_rule *query_rule(struct span query, unsigned asker)
 static void record_find(struct room *room, const struct session *s, const struct query_rule *rule, struct span request)
 {
     static const enum field kept[] = { FIELD_PATIENT_KEY, FIELD_STUDY_UID, FIELD_SERIES_UID, FIELD_BIRTH_DATE,
-                                       FIELD_TEXT_QUERY, FIELD_PATIENT_NAME, FIELD_PATIENT_ID, FIELD_ISSUER };
+                                       FIELD_TEXT_QUERY, FIELD_PATIENT_NAME, FIELD_PATIENT_ID, FIELD_ISSUER,
+                                       FIELD_EVIDENCE,    FIELD_FORM,         FIELD_POSITION,   FIELD_FROM,
+                                       FIELD_UNTIL,       FIELD_FROM_POSITION, FIELD_UNTIL_POSITION, FIELD_DIGEST };
     struct writer more = writer_new(8192);
 
     if (rule->event == NULL || fields_uint(request, FIELD_AFTER, 0) != 0)
@@ -268,11 +286,20 @@ void ask_find(struct room *room, struct session *s, const struct message *m)
         refuse(room, s, m->id, ERR_LIMIT, "request too long");
         return;
     }
-    a->job = (struct job){ .run = rule->alone                                   ? run_verify
-                                  : strcmp(rule->query, "checkpoint") == 0 ? run_checkpoint
-                                                                           : run_find,
-                           .done = ask_done };
+    a->job = (struct job){ .run = rule->run != NULL ? rule->run : run_find, .done = ask_done };
     queue(room, a, rule->alone ? room->longest : room->quick);
+}
+
+/* An entry or body as stored, for an evidence pack: ciphertext, so nothing is opened and nothing recorded. */
+static void run_get_stored(struct job *job, struct vault_reader *reader)
+{
+    struct ask *a = (struct ask *)job;
+    bool body = span_equal(fields_text(writer_span(&a->request), FIELD_FORM), SPAN_LIT("stored-body"));
+    size_t room = a->length;
+
+    (void)reader;
+    a->length = 0;
+    (void)evidence_stored(a->room->store, body, a->position, a->offset, a->session->buffer.ptr, room, &a->length, &a->err);
 }
 
 static void run_get(struct job *job, struct vault_reader *reader)
@@ -323,7 +350,11 @@ void ask_get(struct room *room, struct session *s, const struct message *m)
     }
     a->position = fields_uint(m->fields, FIELD_POSITION, UINT64_MAX);
     a->offset = fields_uint(m->fields, FIELD_OFFSET, 0);
-    if (store_read_entry(room->store, a->position, &e, &facts, &err) && e.has_body && a->offset <= e.body_bytes) {
+    if (s->kind == PROCESS_LOCAL && fields_text(m->fields, FIELD_FORM).len > 0) {
+        a->length = (size_t)length;
+        a->job = (struct job){ .run = run_get_stored, .done = ask_done };
+        queue(room, a, room->quick);
+    } else if (store_read_entry(room->store, a->position, &e, &facts, &err) && e.has_body && a->offset <= e.body_bytes) {
         a->length = length > e.body_bytes - a->offset ? (size_t)(e.body_bytes - a->offset) : (size_t)length;
         a->job = (struct job){ .run = run_get, .done = ask_done };
         record_get(room, s, a->position);
