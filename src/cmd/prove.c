@@ -141,7 +141,7 @@ static bool put_time(struct writer *request, enum field f, const char *text)
 static bool put_period(struct writer *request, const struct wish *w, struct error *err)
 {
     if ((put_position(request, FIELD_FROM_POSITION, w->from) && put_position(request, FIELD_UNTIL_POSITION, w->until))
-        || (put_time(request, FIELD_FROM, w->from) && put_time(request, FIELD_UNTIL, w->until)))
+        || (put_time(request, FIELD_PERIOD_FROM, w->from) && put_time(request, FIELD_PERIOD_UNTIL, w->until)))
         return true;
     return error_set(err, ERR_USAGE, "a period is two times (2026-11-28, 2026-11-28T04:00:00Z) or two positions");
 }

@@ -220,8 +220,8 @@ FIELD(429, REPEATS, repeats, UINT)            /* how often the same bytes came a
 /* 440-459: evidence packs (docs/evidence.md) */
 FIELD(440, EVIDENCE, evidence, TEXT)          /* what is asked: study, result, object, access, period */
 FIELD(441, FORM, form, TEXT)                  /* keys, hashes; of a GET: stored-entry, stored-body */
-FIELD(442, FROM, from, UINT)                  /* of a period: time, microseconds since 1970 */
-FIELD(443, UNTIL, until, UINT)
+FIELD(442, PERIOD_FROM, period_from, UINT)    /* of a period: time, microseconds since 1970 */
+FIELD(443, PERIOD_UNTIL, period_until, UINT)
 FIELD(444, FROM_POSITION, from_position, UINT)
 FIELD(445, UNTIL_POSITION, until_position, UINT) /* the one behind the last */
 FIELD(446, SHAPE, shape, UINT)                /* 1 shown, 2 sealed, 3 hash */

@@ -120,8 +120,8 @@ static bool of_period(struct query *q, struct error *err)
     struct sql_call c = sql_begin(&q->sql, Q_EVIDENCE_PERIOD);
     bool found;
 
-    sql_int(&c, (int64_t)fields_uint(q->request, FIELD_FROM, 0));
-    sql_int(&c, (int64_t)fields_uint(q->request, FIELD_UNTIL, 0));
+    sql_int(&c, (int64_t)fields_uint(q->request, FIELD_PERIOD_FROM, 0));
+    sql_int(&c, (int64_t)fields_uint(q->request, FIELD_PERIOD_UNTIL, 0));
     found = sql_row(&c) && sql_get_int(&c, 1) > sql_get_int(&c, 0);
     if (found) {
         query_row(q);

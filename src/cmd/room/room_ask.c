@@ -248,8 +248,8 @@ static void record_find(struct room *room, const struct session *s, const struct
 {
     static const enum field kept[] = { FIELD_PATIENT_KEY, FIELD_STUDY_UID, FIELD_SERIES_UID, FIELD_BIRTH_DATE,
                                        FIELD_TEXT_QUERY, FIELD_PATIENT_NAME, FIELD_PATIENT_ID, FIELD_ISSUER,
-                                       FIELD_EVIDENCE,    FIELD_FORM,         FIELD_POSITION,   FIELD_FROM,
-                                       FIELD_UNTIL,       FIELD_FROM_POSITION, FIELD_UNTIL_POSITION, FIELD_DIGEST };
+                                       FIELD_EVIDENCE,    FIELD_FORM,         FIELD_POSITION,   FIELD_PERIOD_FROM,
+                                       FIELD_PERIOD_UNTIL,       FIELD_FROM_POSITION, FIELD_UNTIL_POSITION, FIELD_DIGEST };
     struct writer more = writer_new(8192);
 
     if (rule->event == NULL || fields_uint(request, FIELD_AFTER, 0) != 0)
