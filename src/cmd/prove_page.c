@@ -36,7 +36,7 @@ static const char style[] =
     "section{border-top:3px solid #a04000;margin-top:2rem;padding-top:.5rem}"
     "table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;vertical-align:top;padding:.3rem .5rem;"
     "border-bottom:1px solid #ccc;overflow-wrap:anywhere}th{background:#f3f0ec}"
-    "td:nth-child(-n+2){white-space:nowrap;overflow-wrap:normal}"
+    "th,td:nth-child(-n+3){overflow-wrap:normal}td:first-child{white-space:nowrap}"
     "code,pre{font:.85rem/1.4 ui-monospace,monospace;background:#f3f0ec}pre{padding:.6rem;white-space:pre-wrap;overflow-wrap:anywhere}"
     "code{overflow-wrap:anywhere}a{color:#7a3000}@media print{body{margin:0;max-width:none}}";
 
@@ -109,13 +109,11 @@ static void write_heading(struct writer *w, enum language l, unsigned n)
 
 static void write_section(struct writer *w, const struct prove *p, enum language l)
 {
-    struct span key = fields_text(writer_span(&p->head), FIELD_VKEY);
-
     write_printf(w, "<section lang=\"%s\" id=\"%s\">\n<h1>%s</h1>\n", l == FRENCH ? "fr" : "en", l == FRENCH ? "fr" : "en",
                  texts[l].title);
     write_heading(w, l, 0);
     write_str(w, texts[l].shows);
-    write_printf(w, "<p>%s : <strong>%s : ", l == FRENCH ? "Objet" : "Subject", question_words[p->question][l]);
+    write_printf(w, l == FRENCH ? "<p>Objet : <strong>%s : " : "<p>Subject: <strong>%s: ", question_words[p->question][l]);
     write_escaped(w, writer_span(&p->subject));
     write_str(w, "</strong></p>\n");
     if (p->hashes_only)
@@ -127,9 +125,7 @@ static void write_section(struct writer *w, const struct prove *p, enum language
     write_printf(w, "<p>%s</p>\n", texts[l].complete[p->question]);
     write_heading(w, l, 3);
     write_str(w, texts[l].how);
-    write_str(w, "<pre>fanal-verify --key ");
-    write_escaped(w, key);
-    write_printf(w, " %s</pre>\n<p>%s</p>\n", l == FRENCH ? "DOSSIER" : "FOLDER",
+    write_printf(w, "<pre>fanal-verify --key %s</pre>\n<p>%s</p>\n", l == FRENCH ? "CLÉ DOSSIER" : "KEY FOLDER",
                  l == FRENCH ? "La réponse est « yes » (code 0) ou « no » (code 1), avec la raison."
                              : "The answer is “yes” (exit code 0) or “no” (exit code 1), and why.");
     write_heading(w, l, 4);
@@ -150,6 +146,9 @@ static void write_checkpoints(struct writer *w, const struct prove *p)
         write_str(w, "\n");
         note = span_part(note, line + 1, note.len);
     }
+    write_str(w, "</pre>\n<p>Clé que ce dossier annonce, à comparer avec celle obtenue ailleurs · Key that this pack names, to be compared "
+                 "with the one obtained elsewhere:</p>\n<pre>");
+    write_escaped(w, fields_text(writer_span(&p->head), FIELD_VKEY));
     write_str(w, "</pre>\n");
     while (prove_row_next(&rows, &row)) {
         bool stamped = fields_text(row, FIELD_STAMP_TOKEN).len > 0;
@@ -219,9 +218,14 @@ static void write_words(struct writer *w, struct span row)
         FIELD_FACT,       FIELD_PATIENT_NAME, FIELD_PATIENT_ID, FIELD_ISSUER,     FIELD_MODALITY, FIELD_STUDY_DESCRIPTION,
         FIELD_STUDY_UID,  FIELD_SERIES_UID,   FIELD_SOP_UID,  FIELD_MESSAGE_TYPE, FIELD_TRIGGER,  FIELD_CONTROL_ID,
     };
+    struct span about;
     bool first = true;
 
     write_event(w, row);
+    if (fields_find(row, FIELD_FIRST_POSITION, &about)) {
+        write_printf(w, "n° %llu", (unsigned long long)field_uint(about));
+        first = false;
+    }
     for (size_t i = 0; i < COUNT_OF(shown); i++) {
         struct span value = fields_text(row, shown[i]);
 
@@ -268,7 +272,7 @@ void prove_page(const struct prove *p, struct writer *out)
     write_section(out, p, FRENCH);
     write_section(out, p, ENGLISH);
     write_checkpoints(out, p);
-    write_printf(out, "<section id=\"records\">\n<h2>Enregistrements · Records : %llu</h2>\n<p>%s</p>\n",
+    write_printf(out, "<section id=\"records\">\n<h2>Enregistrements · Records (%llu)</h2>\n<p>Dossier fait le · Pack made %s</p>\n",
                  (unsigned long long)p->record_count, clock_rfc3339(p->made_us, made));
     write_str(out, "<table>\n<thead><tr><th scope=\"col\">N°</th><th scope=\"col\">Reçu · Received (UTC)</th><th scope=\"col\">Nature · "
                    "Kind</th><th scope=\"col\">Contenu · Content</th></tr></thead>\n<tbody>\n");

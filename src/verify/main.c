@@ -217,12 +217,13 @@ static void say_yes(const struct run *run, const struct verdict *v)
 {
     static const char *const asked[] = { "", "a study", "a result", "an object", "who has seen a patient's data",
                                          "a period" };
+    uint64_t count = v->shown + v->sealed + v->hashes;
 
     (void)printf("yes: about %s (", asked[v->question]);
     print_text(stdout, v->subject);
-    (void)printf("), %llu records are proven to be in the log ", (unsigned long long)(v->shown + v->sealed + v->hashes));
+    (void)printf("), it is proven that %llu record%s in the log ", (unsigned long long)count, count == 1 ? " is" : "s are");
     print_text(stdout, v->origin);
-    (void)printf(" of %llu records, unaltered: %llu shown (%llu with their documents), %llu sealed, %llu by hash only",
+    (void)printf(" of %llu, unaltered: %llu shown (%llu with a document), %llu sealed, %llu by hash only",
                  (unsigned long long)v->size, (unsigned long long)v->shown, (unsigned long long)v->bodies,
                  (unsigned long long)v->sealed, (unsigned long long)v->hashes);
     print_text(stdout, (struct bytes){ (const uint8_t *)run->listed, strlen(run->listed) });

@@ -45,7 +45,7 @@ static const struct {
     { 150, false, "message_type" },    { 151, false, "trigger" },        { 152, false, "control_id" },
     { 154, false, "sending_application" }, { 155, false, "sending_facility" }, { 156, false, "message_time" },
     { 157, false, "ack_code" },        { 250, false, "user" },           { 254, false, "role" },
-    { 311, false, "text_query" },
+    { 311, false, "text_query" },      { 440, false, "evidence" },
 };
 
 const char *fact_name(unsigned number, bool *is_number)

@@ -245,6 +245,10 @@ static void put_words(struct making *m, struct span facts)
         FIELD_PATIENT_ID, FIELD_ISSUER,   FIELD_PATIENT_NAME, FIELD_MODALITY, FIELD_INSTANCE_NUMBER, FIELD_MESSAGE_TYPE,
         FIELD_TRIGGER,   FIELD_CONTROL_ID, FIELD_DETAIL,  FIELD_STUDY_DESCRIPTION,
     };
+    struct span about;
+
+    if (fields_find(facts, FIELD_POSITION, &about)) /* of an event: the record it is about; the row's own is its position */
+        field_put_uint(&m->out, FIELD_FIRST_POSITION, field_uint(about));
 
     for (size_t i = 0; i < COUNT_OF(words); i++)
         field_put_some(&m->out, words[i], span_part(fields_text(facts, words[i]), 0, WORD_BYTES_MAX));
