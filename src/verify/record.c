@@ -15,9 +15,9 @@ const char *kind_name(unsigned kind)
     return names[kind >= KIND_DICOM && kind <= KIND_RULE ? kind : 0];
 }
 
-static uint64_t chunk_count(uint64_t body_bytes)
+static uint64_t chunk_count(const struct entry *e)
 {
-    return body_bytes == 0 ? 1 : (body_bytes - 1) / CHUNK_BYTES + 1;
+    return e->body_bytes == 0 ? 1 : (e->body_bytes - 1) / e->chunk_bytes + 1;
 }
 
 static bool parse_body(struct cursor *c, struct entry *e, struct why *why)
@@ -27,7 +27,8 @@ static bool parse_body(struct cursor *c, struct entry *e, struct why *why)
     e->body_bytes = take_le(c, 8);
     (void)take(c, 16); /* where the vault keeps it */
     root = take(c, HASH_BYTES);
-    if (take_le(c, 4) != CHUNK_BYTES || c->dry || chunk_count(e->body_bytes) > UINT32_MAX)
+    e->chunk_bytes = (uint32_t)take_le(c, 4);
+    if (c->dry || e->chunk_bytes == 0 || e->chunk_bytes > CHUNK_BYTES_MAX || chunk_count(e) > UINT32_MAX)
         return no(why, "its header describes a body that cannot be");
     memcpy(e->body_root.bytes, root.ptr, HASH_BYTES);
     return true;
@@ -128,8 +129,8 @@ static bool root_fits(const struct entry *e, struct bytes stored)
     struct tree t = { 0 };
     struct hash h;
 
-    for (size_t at = 0; at < stored.len; at += CHUNK_BYTES + TAG_BYTES) {
-        hash_leaf(part(stored, at, CHUNK_BYTES + TAG_BYTES), &h);
+    for (size_t at = 0; at < stored.len; at += e->chunk_bytes + TAG_BYTES) {
+        hash_leaf(part(stored, at, e->chunk_bytes + TAG_BYTES), &h);
         tree_add(&t, &h);
     }
     tree_root(&t, &h);
@@ -139,8 +140,8 @@ static bool root_fits(const struct entry *e, struct bytes stored)
 bool body_open(const struct entry *e, struct bytes key, struct bytes stored, body_sink *sink, void *context,
                struct why *why)
 {
-    uint8_t body_key[KEY_BYTES], clear[CHUNK_BYTES];
-    uint64_t count = chunk_count(e->body_bytes);
+    uint8_t body_key[KEY_BYTES], clear[CHUNK_BYTES_MAX];
+    uint64_t count = chunk_count(e);
 
     if (stored.len != e->body_bytes + count * TAG_BYTES)
         return no(why, "its body is not as long as its header says");
@@ -148,7 +149,7 @@ bool body_open(const struct entry *e, struct bytes key, struct bytes stored, bod
         return no(why, "its body is not the one its header names: the root over its chunks differs");
     expand(key, "body", body_key);
     for (uint64_t i = 0; i < count; i++) {
-        struct bytes chunk = part(stored, (size_t)i * (CHUNK_BYTES + TAG_BYTES), CHUNK_BYTES + TAG_BYTES);
+        struct bytes chunk = part(stored, (size_t)i * (e->chunk_bytes + TAG_BYTES), e->chunk_bytes + TAG_BYTES);
 
         if (!open_chunk(body_key, i, i + 1 == count, chunk, clear))
             return no(why, "chunk %llu of its body does not decrypt", (unsigned long long)i);

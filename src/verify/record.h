@@ -8,7 +8,7 @@
 
 #define ENTRY_HEADER_BYTES 192
 #define ENTRY_BYTES_MAX    (ENTRY_HEADER_BYTES + 2 + 512 + (1 << 20) + 16 + 32)
-#define CHUNK_BYTES        65536
+#define CHUNK_BYTES_MAX    65536 /* the vault cuts by 32 KiB; a header says by what it was cut */
 #define TAG_BYTES          16
 #define KEY_BYTES          32
 
@@ -24,6 +24,7 @@ struct entry {
     struct bytes commitment;
     uint32_t facts_bytes; /* stored: with the tag */
     uint64_t body_bytes;  /* in clear */
+    uint32_t chunk_bytes; /* of which the body is cut into chunks */
     struct hash body_root;
 };
 

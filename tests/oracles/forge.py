@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 import verify as v
 
 DICOM, HL7, FACT, EVENT = 1, 2, 3, 4
+CHUNK = 32768
 STUDY, RESULT, OBJECT, ACCESS, PERIOD = 1, 2, 3, 4, 5
 
 
@@ -72,7 +73,7 @@ class Log:
         key = v.expand(prk, b"fanal/1/record")
         stored, root = None, bytes(32)
         if body is not None:
-            pieces = [body[i:i + v.CHUNK] for i in range(0, len(body), v.CHUNK)] or [b""]
+            pieces = [body[i:i + CHUNK] for i in range(0, len(body), CHUNK)] or [b""]
             gcm = AESGCM(v.expand(key, b"body"))
             chunks = [gcm.encrypt(bytes(7) + struct.pack(">I", i) + bytes([i == len(pieces) - 1]), p, None)
                       for i, p in enumerate(pieces)]
@@ -87,7 +88,7 @@ class Log:
         if body is not None:
             struct.pack_into("<QIIQ", header, 104, len(body), 202611, 1, 64)
             header[128:160] = root
-            struct.pack_into("<I", header, 160, v.CHUNK)
+            struct.pack_into("<I", header, 160, CHUNK)
         header[4:8] = os.urandom(4)  # a checksum that proves nothing; no verifier looks at it
         sealed = AESGCM(v.expand(key, b"facts")).encrypt(bytes(12), clear, bytes(header[8:192]))
         self.entries.append((bytes(header) + sealed).ljust(length, b"\0"))
@@ -159,7 +160,7 @@ def small_log(seed=1, records=37):
         if i % 3 == 0:
             log.add(EVENT, field(13, b"object.read") + field(14, b"dr.house") + field(16, b"success") + field(1, i))
         elif i % 3 == 1:
-            size = (0, 500, 65536, 70000)[i // 3 % 4]
+            size = (0, 500, CHUNK, CHUNK + 5000)[i // 3 % 4]
             log.add(DICOM, field(80, b"2.25.7.%d" % i) + field(81, b"1.2.840.10008.5.1.4.1.1.2")
                     + field(82, b"1.2.840.10008.1.2.1"), log.random.randbytes(size))
         else:

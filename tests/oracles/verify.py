@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KINDS = {1: "dicom", 2: "hl7", 3: "fact", 4: "event", 5: "rule"}
 DOCUMENTS = (1, 2, 3)  # questions whose shown records come with their bodies
-CHUNK = 65536
+CHUNK_MAX = 65536
 
 
 class No(Exception):
@@ -207,7 +207,8 @@ class Entry:
              "the lengths in its header are not its own")
         self.raw, self.has_body = raw, flags & 1
         if self.has_body:
-            must(struct.unpack_from("<I", raw, 160)[0] == CHUNK, "its header describes a body that cannot be")
+            self.chunk = struct.unpack_from("<I", raw, 160)[0]
+            must(0 < self.chunk <= CHUNK_MAX, "its header describes a body that cannot be")
             self.body_root = raw[128:160]
 
     def open(self, key):
@@ -221,9 +222,9 @@ class Entry:
         return facts_of(clear[2 + unit:])
 
     def document(self, key, stored):
-        count = max(1, -(-self.body_bytes // CHUNK))
+        count = max(1, -(-self.body_bytes // self.chunk))
         must(len(stored) == self.body_bytes + 16 * count, "its body is not as long as its header says")
-        chunks = [stored[i:i + CHUNK + 16] for i in range(0, len(stored), CHUNK + 16)]
+        chunks = [stored[i:i + self.chunk + 16] for i in range(0, len(stored), self.chunk + 16)]
         must(tree_root([leaf_hash(c) for c in chunks]) == self.body_root, "its body is not the one its header names")
         gcm, clear = AESGCM(expand(key, b"body")), b""
         for i, chunk in enumerate(chunks):

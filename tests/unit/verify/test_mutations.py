@@ -168,9 +168,9 @@ def signed_again(bench, log, other):
     other_body = log.bodies[small[-1]]
     no("replace a body", "as long as its header says|root over its chunks",
        log.file([(k, other_body if k == b"BODY" and i == records[3] + 1 else c) for i, (k, c) in enumerate(blocks)]))
-    i = [i for i, b in enumerate(blocks) if b[0] == b"BODY" and len(b[1]) > 65552][0]
+    i = [i for i, b in enumerate(blocks) if b[0] == b"BODY" and len(b[1]) > fg.CHUNK + 16][0]
     body = blocks[i][1]
-    no("reorder chunks", "root over its chunks", altered(i, body[65552:] + body[:65552]))
+    no("reorder chunks", "root over its chunks", altered(i, body[fg.CHUNK + 16:] + body[:fg.CHUNK + 16]))
     no("flip a bit of a body", "root over its chunks", altered(i, body[:100] + bytes([body[100] ^ 4]) + body[101:]))
     no("cut a body", "as long as its header says", altered(i, body[:-1]))
     i, p = records[0], shown[0]
