@@ -7,7 +7,8 @@
 bool seal_suite_init(struct seal_suite *suite, struct error *err)
 {
     *suite = (struct seal_suite){ .gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL),
-                                  .sha256 = EVP_MD_fetch(NULL, "SHA-256", NULL) };
+                                  .sha256 = EVP_MD_fetch(NULL, "SHA-256", NULL),
+                                  .bulk = bulk_new() };
     if (sodium_init() >= 0 && suite->gcm != NULL && suite->sha256 != NULL)
         return true;
     seal_suite_done(suite);
@@ -18,6 +19,7 @@ void seal_suite_done(struct seal_suite *suite)
 {
     EVP_CIPHER_free(suite->gcm);
     EVP_MD_free(suite->sha256);
+    bulk_free(suite->bulk);
     *suite = (struct seal_suite){ 0 };
 }
 
@@ -44,6 +46,10 @@ bool seal_encrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t no
 
     if (clear.len > INT_MAX || associated.len > INT_MAX)
         return error_set(err, ERR_LIMIT, "too much to encrypt at once");
+    if (s->suite->bulk != NULL && clear.len >= BULK_GCM_BYTES) {
+        bulk_encrypt(s->suite->bulk, key, nonce, associated, clear, out);
+        return true;
+    }
     if (EVP_EncryptInit_ex2(s->cipher, s->suite->gcm, key, nonce, NULL) != 1
         || (associated.len > 0 && EVP_EncryptUpdate(s->cipher, NULL, &n, associated.ptr, (int)associated.len) != 1)
         || (clear.len > 0 && EVP_EncryptUpdate(s->cipher, out, &n, clear.ptr, (int)clear.len) != 1)
@@ -64,6 +70,13 @@ bool seal_decrypt(struct seal *s, const uint8_t key[KEY_BYTES], const uint8_t no
     if (sealed.len < TAG_BYTES || len > INT_MAX || associated.len > INT_MAX)
         return error_set(err, ERR_DAMAGED, "ciphertext of %zu bytes", sealed.len);
     memcpy(tag, sealed.ptr + len, TAG_BYTES);
+    if (s->suite->bulk != NULL && len >= BULK_GCM_BYTES) {
+        bulk_decrypt(s->suite->bulk, key, nonce, associated, span_of(sealed.ptr, len), out, nothing);
+        if (seal_equal(tag, nothing, TAG_BYTES))
+            return true;
+        seal_wipe(out, len);
+        return error_set(err, ERR_DAMAGED, "the tag does not fit");
+    }
     if (EVP_DecryptInit_ex2(s->cipher, s->suite->gcm, key, nonce, NULL) != 1
         || EVP_CIPHER_CTX_ctrl(s->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) != 1
         || (associated.len > 0 && EVP_DecryptUpdate(s->cipher, NULL, &n, associated.ptr, (int)associated.len) != 1))

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "vault/bulk.h"
 
 #define HASH_BYTES  32
 #define KEY_BYTES   32
@@ -22,6 +23,7 @@
 struct seal_suite {
     EVP_CIPHER *gcm;
     EVP_MD *sha256;
+    struct bulk *bulk; /* NULL: OpenSSL does it all */
 };
 
 bool seal_suite_init(struct seal_suite *suite, struct error *err);
