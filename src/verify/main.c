@@ -17,6 +17,7 @@
 
 #include "extract.h"
 #include "pack.h"
+#include "paper.h"
 #include "sandbox.h"
 #include "words.h"
 
@@ -30,6 +31,7 @@ struct run {
     bool list;
     struct bytes pack, page;
     uint8_t authorities[SMALL_FILE_MAX];
+    uint8_t origin[PAPER_ORIGIN_BYTES];
     char listed[512]; /* cosignatures and time stamps, in words */
 };
 
@@ -37,7 +39,7 @@ static const char usage_text[] =
     "usage: fanal-verify [--key F] [--checkpoint F] [--witness F]... [--ca F] [--list] [--extract DIR] PACK\n\n"
     "Says in one sentence whether the evidence pack PACK (a folder that fanal prove made) proves what it shows.\n\n"
     "  --key F         the log's key (name+id+key): a file, or the key itself\n"
-    "  --checkpoint F  a checkpoint of the log from elsewhere (paper, a witness): the pack must agree with it\n"
+    "  --checkpoint F  a checkpoint of the log from elsewhere, as a note or as typed from paper: the pack must agree\n"
     "  --witness F     a witness's key, as --key: it must have cosigned; up to 8\n"
     "  --ca F          certificates (PEM) of time-stamping authorities: a time stamp must lead to one\n"
     "  --list          one line a record before the sentence\n"
@@ -75,6 +77,23 @@ static bool read_key(const char *argument, struct key *out, struct why *why)
     if (strchr(argument, '+') == NULL && !map_file(argument, &text))
         return no(why, "%s cannot be read", argument);
     return key_parse(text, out, why);
+}
+
+/* A signed note, its three lines alone, or what somebody typed from paper. */
+static bool read_checkpoint(struct run *run, const char *path, struct why *why)
+{
+    struct trust *t = &run->trust;
+    struct bytes file;
+    struct why ignored;
+    struct note n;
+
+    if (!map_file(path, &file) || file.len > SMALL_FILE_MAX)
+        return no(why, "%s cannot be read", path);
+    if (!note_parse(file, &n, &ignored))
+        n.text = file;
+    t->has_checkpoint = true;
+    return checkpoint_parse(n.text, &t->checkpoint, &ignored) || paper_parse(file, run->origin, &t->checkpoint, why)
+           || no_within(why, "%s", path);
 }
 
 /* The certificates of a PEM file (RFC 7468), decoded one behind the other. */
@@ -116,7 +135,7 @@ static bool take_option(struct run *run, int option, const char *value, struct w
         run->trust.has_key = true;
         return read_key(value, &run->trust.key, why);
     case 'c':
-        return map_file(value, &run->trust.checkpoint) || no(why, "%s cannot be read", value);
+        return read_checkpoint(run, value, why);
     case 'w':
         if (run->trust.witness_count == WITNESSES_MAX)
             return no(why, "more than %d witnesses", WITNESSES_MAX);

@@ -23,7 +23,6 @@ struct reading {
     uint64_t from, until; /* of a period */
     uint64_t records, next;
     bool outside_met; /* the checkpoint given from outside is one of the pack's */
-    struct checkpoint outside;
     bool witnessed[WITNESSES_MAX];
     uint8_t clear[ENTRY_BYTES_MAX];
 };
@@ -95,9 +94,9 @@ static bool read_head(struct reading *r, struct bytes page, struct why *why)
 /* Is it the one that was given from outside, or does it contradict it? */
 static bool compare_outside(struct reading *r, const struct checkpoint *c, struct why *why)
 {
-    if (r->trust->checkpoint.len == 0 || c->size != r->outside.size)
+    if (!r->trust->has_checkpoint || c->size != r->trust->checkpoint.size)
         return true;
-    if (!hash_same(&c->root, &r->outside.root))
+    if (!hash_same(&c->root, &r->trust->checkpoint.root))
         return no(why, "the checkpoint given shows another history: at %llu records its root is not the pack's",
                   (unsigned long long)c->size);
     r->outside_met = true;
@@ -119,18 +118,6 @@ static void look_for_witnesses(struct reading *r, const struct note *n, uint64_t
     }
 }
 
-/* With a time in it, or a checkpoint that is only text, as paper has it. */
-static bool read_outside(struct reading *r, struct why *why)
-{
-    struct note n;
-
-    if (r->trust->checkpoint.len == 0)
-        return true;
-    if (!note_parse(r->trust->checkpoint, &n, why))
-        n.text = r->trust->checkpoint;
-    return checkpoint_parse(n.text, &r->outside, why) || no_within(why, "the checkpoint given");
-}
-
 static bool right_key(struct reading *r, struct why *why)
 {
     key_of(r->tree.origin, KEY_ED25519, r->key.public_key, &r->key);
@@ -138,9 +125,9 @@ static bool right_key(struct reading *r, struct why *why)
         && (!same(r->trust->key.name, r->key.name) || r->trust->key.type != KEY_ED25519
             || memcmp(r->trust->key.public_key, r->key.public_key, 32) != 0))
         return no(why, "the pack is of another log, or signed with another key than the one given");
-    if (r->trust->checkpoint.len > 0 && !same(r->outside.origin, r->tree.origin))
+    if (r->trust->has_checkpoint && !same(r->trust->checkpoint.origin, r->tree.origin))
         return no(why, "the checkpoint given is of another log");
-    if (!r->trust->has_key && r->trust->checkpoint.len == 0 && r->trust->witness_count == 0)
+    if (!r->trust->has_key && !r->trust->has_checkpoint && r->trust->witness_count == 0)
         return no(why, "nothing from outside the pack was given to compare it with: give --key, --checkpoint or --witness");
     return true;
 }
@@ -150,7 +137,7 @@ static bool read_checkpoint(struct reading *r, struct why *why)
     struct block b;
     struct note n;
 
-    if (!read_outside(r, why) || !expect(r, "CKPT", &b, why))
+    if (!expect(r, "CKPT", &b, why))
         return false;
     if (!note_parse(b.content, &n, why) || !checkpoint_parse(n.text, &r->tree, why) || !right_key(r, why)
         || !note_signed(&n, &r->key, NULL, why))
@@ -205,10 +192,10 @@ static bool all_met(const struct reading *r, struct why *why)
 {
     const struct trust *t = r->trust;
 
-    if (t->checkpoint.len > 0 && r->outside.size > r->tree.size)
+    if (t->has_checkpoint && t->checkpoint.size > r->tree.size)
         return no(why, "the checkpoint given speaks of %llu records, the pack's of %llu: the log was rolled back, or the pack is older",
-                  (unsigned long long)r->outside.size, (unsigned long long)r->tree.size);
-    if (t->checkpoint.len > 0 && !r->outside_met)
+                  (unsigned long long)t->checkpoint.size, (unsigned long long)r->tree.size);
+    if (t->has_checkpoint && !r->outside_met)
         return no(why, "the pack holds no proof from the checkpoint given: make it with fanal prove --checkpoint");
     for (size_t i = 0; i < t->witness_count; i++)
         if (!r->witnessed[i])

@@ -20,7 +20,8 @@ enum question { ASKED_STUDY = 1, ASKED_RESULT, ASKED_OBJECT, ASKED_ACCESS, ASKED
 struct trust {
     bool has_key;
     struct key key;          /* of the log */
-    struct bytes checkpoint; /* a note, signed or only its text; empty: none */
+    bool has_checkpoint;
+    struct checkpoint checkpoint;
     struct key witnesses[WITNESSES_MAX];
     size_t witness_count;
     struct bytes authorities; /* DER certificates one after the other; empty: tokens are not judged */

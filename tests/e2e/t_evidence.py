@@ -223,6 +223,14 @@ def roll_back(bench, early):
     said = bench.check(pack, "--checkpoint", paper)
     bench.tap.ok(done.returncode == 0 and said.returncode == 0, "a pack with a proof from an earlier checkpoint, which is all that is trusted",
                  (done.stderr, said))
+    printed = server.run("checkpoint", server.dir)
+    sheet = os.path.join(server.base, "sheet")
+    with open(sheet, "w", encoding="utf-8") as file:
+        file.write(printed.stdout)
+    pack, done = bench.prove("--study", STUDY, "--checkpoint", sheet)
+    said = bench.check(pack, "--checkpoint", sheet)
+    bench.tap.ok(printed.returncode == 0 and said.returncode == 0 and said.stdout.startswith("yes: "),
+                 "a printed checkpoint, typed back, is all that a judge needs", (printed, done.stderr, said))
     pack, _ = bench.prove("--study", STUDY)
     said = bench.check(pack, "--checkpoint", paper)
     bench.tap.ok(said.returncode == 1 and "no proof from the checkpoint given" in said.stdout, "without that proof: no", said)

@@ -105,6 +105,19 @@ class Log:
         text = self.signer.key.name + b"\n%d\n" % size + base64.b64encode(root) + b"\n"
         return text + b"\n" + (self.signer.line(text) if signed else b"") + b"".join(c.line(text, w) for c, w in cosigners)
 
+    def paper(self, size):
+        data = b"\1" + bytes.fromhex(self.signer.key.name.decode()[6:]) + size.to_bytes(8, "big") + (1795600000).to_bytes(5, "big") \
+            + v.tree_root(self.leaves(size))
+        bits = "".join(f"{b:08b}" for b in data).ljust(500, "0")
+        symbols = [int(bits[i:i + 5], 2) for i in range(0, 500, 5)]
+        out = "Fanal checkpoint\n\n"
+        for n in range(1, 6):
+            line = symbols[20 * n - 20:20 * n]
+            check = v.crc10(n, line)
+            text = "".join(v.CROCKFORD[s] for s in [*line, check >> 5, check & 31])
+            out += f"{n}: " + " ".join(text[i:i + 5] for i in range(0, 22, 5)) + "\n"
+        return out.encode()
+
     # ---- blocks ----
 
     def head(self, question, count, page, form=1, first=0, until=0, subject=b"subject"):

@@ -190,6 +190,40 @@ class Checkpoint:
         self.origin, self.size, self.root = lines[0], int(lines[1]), strict_base64(lines[2], 32)
 
 
+# ---- docs/anchors.md, "Paper" ----
+
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def crc10(number, symbols):
+    """x^10 + x^9 + x^5 + x^4 + x + 1 over the line's number and its symbols, as a division of one long number."""
+    value = number
+    for s in symbols:
+        value = value << 5 | s
+    value <<= 10
+    for bit in range(value.bit_length() - 1, 9, -1):
+        if value >> bit & 1:
+            value ^= 0x633 << (bit - 10)
+    return value
+
+
+def paper(text):
+    """The text of a checkpoint from the five lines of a printed one."""
+    lines = dict(re.findall(r"^([1-5]):([^\n]*)", text.decode("utf-8", "replace"), re.M))
+    must(len(lines) == 5, "neither a checkpoint nor the five lines of one on paper")
+    bits = ""
+    for n in range(1, 6):
+        typed = re.sub(r"[\s-]", "", lines[str(n)]).upper().replace("O", "0").replace("I", "1").replace("L", "1")
+        must(len(typed) == 22 and all(c in CROCKFORD for c in typed), f"line {n} of the paper: a typing error")
+        symbols = [CROCKFORD.index(c) for c in typed]
+        must(crc10(n, symbols[:20]) == symbols[20] << 5 | symbols[21], f"line {n} of the paper: a typing error")
+        bits += "".join(f"{s:05b}" for s in symbols[:20])
+    data = int(bits + "0000", 2).to_bytes(63, "big")
+    must(data[0] == 1, "paper of another version")
+    size = int.from_bytes(data[17:25], "big")
+    return b"fanal/" + data[1:17].hex().encode() + b"\n%d\n" % size + base64.b64encode(data[30:62]) + b"\n"
+
+
 # ---- docs/format.md ----
 
 def expand(key, label):
@@ -422,7 +456,10 @@ class Trust:
                 text = Note(checkpoint).text
             except No:
                 text = checkpoint
-            self.checkpoint = Checkpoint(text)
+            try:
+                self.checkpoint = Checkpoint(text)
+            except No:
+                self.checkpoint = Checkpoint(paper(checkpoint))
         self.ca = [x509.load_pem_x509_certificate(p) for p in
                    re.findall(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", ca or b"", re.S)]
 

@@ -235,6 +235,14 @@ def trust(bench, log, other):
     old.signer, old.entries, old.keys, old.bodies, old.kinds = log.signer, log.entries[:20], log.keys[:20], log.bodies[:20], log.kinds[:20]
     bench.yes("the checkpoint given is the pack's own", data, checkpoint=log.checkpoint())
     bench.yes("and without signature, as from paper", data, checkpoint=log.checkpoint(signed=False).split(b"\n\n")[0] + b"\n")
+    sheet = log.paper(37)
+    bench.yes("and as typed from paper", data, checkpoint=sheet)
+    bench.yes("with a small hand", data, checkpoint=sheet.lower().replace(b"0", b"o").replace(b"records", b""))
+    typo = sheet.replace(b"\n3: ", b"\n3: Z") if sheet.split(b"\n3: ")[1][:1] != b"Z" else sheet
+    one = subprocess.run([bench.program, "--checkpoint", bench.file("outside", typo), bench.pack], capture_output=True, text=True, check=False)
+    bench.ok(one.returncode == 2 and "line 3 of the paper" in one.stderr, "a typing error is named by its line", one)
+    bench.no("roll back, by paper", "rolled back", old.file(old.study([0, 2], PAGE)), checkpoint=sheet)
+    bench.no("split view, by paper", "another history", other_history(log, other), checkpoint=sheet)
     bench.no("roll back", "rolled back", old.file(old.study([0, 2], PAGE)), checkpoint=log.checkpoint(), key=log.signer.key)
     # split view: two histories under one key
     split = fg.Log(1)
@@ -253,6 +261,14 @@ def trust(bench, log, other):
         log.study([0, 2], PAGE, [log.anchor(log.checkpoint(33, root=bytes(32)), 33)])), key=log.signer.key)
     bench.no("an empty checkpoint", "two histories", log.file(
         log.study([0, 2], PAGE, [log.anchor(log.checkpoint(0), 0, path=[])])), key=log.signer.key)
+
+
+def other_history(log, other):
+    split = fg.Log(1)
+    split.signer = log.signer
+    split.entries, split.keys = log.entries[:30] + other.entries[30:], log.keys[:30] + other.keys[30:]
+    split.bodies, split.kinds = log.bodies[:30] + other.bodies[30:], log.kinds[:30] + other.kinds[30:]
+    return split.file(split.study([0, 2], PAGE))
 
 
 def witnesses(bench, log):
