@@ -280,7 +280,7 @@ static void say(const struct prove *p)
     (void)printf("size %" PRIu64 "\n", fields_uint(writer_span(&p->head), FIELD_TREE_SIZE, 0));
     (void)printf("key %.*s\n", (int)key.len, (const char *)key.ptr);
     if (p->without_body > 0)
-        (void)fprintf(stderr, "fanal prove: %" PRIu64 " documents cannot be read: they are in the pack without key and body\n",
+        (void)fprintf(stderr, "fanal prove: %" PRIu64 " documents are damaged, gone or erased: they are in the pack without key and body\n",
                       p->without_body);
 }
 

@@ -28,7 +28,7 @@ struct prove {
     struct writer anchors;     /* rows, each behind its length (4); owned */
     struct writer records;     /* the same; owned */
     uint64_t record_count;
-    uint64_t without_body;     /* documents whose body could not be read: sealed */
+    uint64_t without_body;     /* documents whose body is damaged or gone, or whose key is: sealed */
 };
 
 /* The next row of p->anchors or p->records; false at the end. */

@@ -132,16 +132,6 @@ static bool put_body(struct pack *k, const struct entry_header *h, struct error 
     return true;
 }
 
-/* A document whose body is damaged, or gone by rule, is shown as a sealed record. */
-static bool body_is_there(struct pack *k, const struct entry_header *h)
-{
-    uint64_t length = body_stored_bytes(h->body_bytes);
-    struct error ignored = { 0 };
-    struct span piece;
-
-    return get_stored(k, "stored-body", h->position, length - 1, 1, &piece, &ignored) && piece.len == 1;
-}
-
 static bool put_record(struct pack *k, struct prove *p, struct span row, struct error *err)
 {
     uint64_t position = fields_uint(row, FIELD_POSITION, 0), shape = fields_uint(row, FIELD_SHAPE, 3);
@@ -150,9 +140,8 @@ static bool put_record(struct pack *k, struct prove *p, struct span row, struct 
 
     if (shape != 3 && !get_entry(k, position, &h, err))
         return error_within(err, "record %llu", (unsigned long long)position);
-    if (shape == 1 && h.has_body && p->question <= PROVE_OBJECT) {
-        body = body_is_there(k, &h);
-        shape = body ? 1 : 2;
+    if (h.has_body && p->question <= PROVE_OBJECT) {
+        body = shape == 1;
         p->without_body += body ? 0 : 1;
     }
     write_u64le(&k->block, position);

@@ -46,6 +46,19 @@ bool evidence_body(struct store *s, uint64_t position, uint64_t offset, uint8_t 
     return ok || error_within(err, "record %llu", (unsigned long long)position);
 }
 
+bool evidence_body_whole(struct store *s, uint64_t position, struct error *err)
+{
+    struct writer entry = writer_new(ENTRY_BYTES_MAX);
+    struct seal seal = { 0 };
+    struct entry_header h;
+    bool ok = seal_init(&seal, &s->suite, err) && read_at(s, position, &h, &entry, err)
+              && (!h.has_body || body_check(s, &seal, &h, NULL, err));
+
+    seal_done(&seal);
+    writer_done(&entry);
+    return ok;
+}
+
 static bool open_facts(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry,
                        struct evidence_record *out, struct writer *facts, struct error *err)
 {

@@ -19,6 +19,9 @@ bool evidence_entry(struct store *s, uint64_t position, struct writer *entry, st
 bool evidence_body(struct store *s, uint64_t position, uint64_t offset, uint8_t *out, size_t len, size_t *got,
                    struct error *err);
 
+/* The body is there as it was stored: its chunks have the root that the entry names. Reads all of it. */
+bool evidence_body_whole(struct store *s, uint64_t position, struct error *err);
+
 struct evidence_record {
     enum record_kind kind;
     uint64_t received_us;

@@ -26,6 +26,7 @@ struct making {
     const struct proof_source *source;
     bool keys;              /* else hashes only */
     bool whole_range;       /* a period: what is no event is sealed */
+    bool documents;         /* bodies go with what is shown */
     uint64_t from, until;   /* a range, or */
     struct writer listed;   /* positions, u64 each; owned */
     struct writer out;      /* the row being made; owned */
@@ -79,6 +80,7 @@ static bool choose(struct making *m, struct error *err)
 
     m->keys = !span_equal(fields_text(m->request, FIELD_FORM), SPAN_LIT("hashes"));
     m->whole_range = span_equal(asked, SPAN_LIT("period"));
+    m->documents = !m->whole_range && !span_equal(asked, SPAN_LIT("access"));
     if (m->whole_range && range) {
         m->from = fields_uint(m->request, FIELD_FROM_POSITION, 0);
         m->until = field_uint(position);
@@ -254,9 +256,12 @@ static void put_words(struct making *m, struct span facts)
         field_put_some(&m->out, words[i], span_part(fields_text(facts, words[i]), 0, WORD_BYTES_MAX));
 }
 
-static bool is_shown(const struct making *m, const struct evidence_record *r)
+/* A document whose body is damaged, or gone by rule, is sealed: a pack never holds what a verifier must refuse. */
+static bool is_shown(const struct making *m, const struct evidence_record *r, uint64_t position)
 {
-    return r->opened && (!m->whole_range || r->kind == RECORD_EVENT);
+    if (!r->opened || (m->whole_range && r->kind != RECORD_EVENT))
+        return false;
+    return !m->documents || !r->has_body || evidence_body_whole(m->store, position, NULL);
 }
 
 /* Shape and what belongs to it (docs/evidence.md, "RECD"). A record whose bytes are damaged has its leaf. */
@@ -265,7 +270,7 @@ static void put_shape(struct making *m, uint64_t position, const struct hash *le
     struct writer facts = writer_new(SIZE_MAX / 2);
     struct evidence_record r = { .opened = false };
     bool there = m->keys && evidence_record(m->store, position, leaf, &r, &facts, NULL);
-    bool shown = there && is_shown(m, &r);
+    bool shown = there && is_shown(m, &r, position);
 
     field_put_uint(&m->out, FIELD_SHAPE, shown ? 1 : there ? 2 : 3);
     if (there) {

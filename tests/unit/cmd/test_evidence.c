@@ -378,6 +378,50 @@ TEST(a_damaged_record_is_its_leaf)
     close_one(o);
 }
 
+/* Flips a byte near the end of the newest file below a folder of the vault. */
+static void flip_last(const char *dir, const char *folder)
+{
+    char path[600], name[300] = "";
+    struct dirent *e;
+    uint8_t byte;
+    DIR *d;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/vault/%s", dir, folder);
+    d = opendir(path);
+    while (d != NULL && (e = readdir(d)) != NULL)
+        if (strstr(e->d_name, ".body") != NULL)
+            (void)snprintf(name, sizeof name, "%s", e->d_name);
+    (void)closedir(d);
+    (void)snprintf(path, sizeof path, "%s/vault/%s/%s", dir, folder, name);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        abort();
+    for (off_t at = lseek(fd, 0, SEEK_END) - 1; at >= 0; at--) /* a file may end with the rest of a block */
+        if (pread(fd, &byte, 1, at) == 1 && byte != 0) {
+            byte ^= 1;
+            if (pwrite(fd, &byte, 1, at) != 1)
+                abort();
+            break;
+        }
+    file_close(&fd);
+}
+
+TEST(a_document_with_a_damaged_body_is_sealed)
+{
+    struct opened *o = open_one();
+    struct rows rows;
+
+    CHECK(append_image(o, STUDY ".1.1") && append_image(o, STUDY ".1.2"));
+    (void)root_of(o, 2);
+    flip_last(o->dir, "body/images");
+    CHECK_OK(o->err, ask(o, &rows, put_study, "study"));
+    CHECK(fields_uint(nth(&rows, 1), FIELD_SHAPE, 0) == 1);
+    CHECK(fields_uint(nth(&rows, 2), FIELD_SHAPE, 0) == 2 && fields_text(nth(&rows, 2), FIELD_RECORD_KEY).len == 0);
+    writer_done(&rows.bytes);
+    close_one(o);
+}
+
 TEST(the_vault_signs_hashes_of_packs_and_nothing_else)
 {
     struct opened *o = open_one();
@@ -404,5 +448,5 @@ TEST(the_vault_signs_hashes_of_packs_and_nothing_else)
 
 TESTS(T(a_study_has_its_versions_keys_and_proofs), T(a_period_opens_events_and_seals_the_rest), T(hashes_only_gives_no_key),
       T(what_others_have_said_of_the_log_goes_with_it), T(a_checkpoint_from_outside_is_of_this_history_or_refused),
-      T(what_is_not_there_is_not_proven), T(a_damaged_record_is_its_leaf),
+      T(what_is_not_there_is_not_proven), T(a_damaged_record_is_its_leaf), T(a_document_with_a_damaged_body_is_sealed),
       T(the_vault_signs_hashes_of_packs_and_nothing_else))
