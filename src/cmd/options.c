@@ -13,7 +13,7 @@ static const struct option known[] = {
     { "study", required_argument, NULL, OPT_STUDY },       { "object", required_argument, NULL, OPT_OBJECT },
     { "message", required_argument, NULL, OPT_MESSAGE },   { "qr", no_argument, NULL, OPT_QR },
     { "print", no_argument, NULL, OPT_PRINT },             { "paper", required_argument, NULL, OPT_PAPER },
-    { NULL, 0, NULL, 0 },
+    { "checkpoint", required_argument, NULL, OPT_PAPER },  { NULL, 0, NULL, 0 },
 };
 
 static bool usage(const char *command, const char *what)

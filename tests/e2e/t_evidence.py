@@ -223,6 +223,8 @@ def roll_back(bench, early):
     said = bench.check(pack, "--checkpoint", paper)
     bench.tap.ok(done.returncode == 0 and said.returncode == 0, "a pack with a proof from an earlier checkpoint, which is all that is trusted",
                  (done.stderr, said))
+    held = server.run("verify", "--checkpoint", paper, server.dir)
+    bench.tap.ok(held.returncode == 0 and "goes on from it" in held.stdout, "verify --checkpoint: the log goes on from it", held)
     printed = server.run("checkpoint", server.dir)
     sheet = os.path.join(server.base, "sheet")
     with open(sheet, "w", encoding="utf-8") as file:
@@ -246,8 +248,12 @@ def roll_back(bench, early):
     pack, done = bench.prove("--study", STUDY)
     said = bench.check(pack, "--key", bench.key, "--checkpoint", paper)
     bench.tap.ok(said.returncode == 1 and "rolled back" in said.stdout, "and a pack of it: rolled back", (done, said))
+    held = server.run("verify", "--checkpoint", paper, server.dir)
+    bench.tap.ok(held.returncode == 1 and "ROLLED BACK" in held.stdout, "verify --checkpoint: rolled back", held)
     server.start()
     fill_again(server)
+    held = server.run("verify", "--checkpoint", paper, server.dir)
+    bench.tap.ok(held.returncode == 1 and "ANOTHER HISTORY" in held.stdout, "verify --checkpoint: another history", held)
     pack, done = bench.prove("--study", STUDY, "--checkpoint", paper)
     bench.tap.ok(done.returncode == 1 and "another history" in done.stderr, "when it has grown again: another history", done.stderr)
     pack, done = bench.prove("--study", STUDY)

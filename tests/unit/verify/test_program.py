@@ -1,12 +1,33 @@
 #!/usr/bin/python3
 """fanal-verify as a program: small, static, without a way to the network, and its command line. argv[1]: fanal-verify."""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 
 MEGABYTE = 1000000
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "src", "verify")
+
+
+def watched(ok, program, folder):
+    """What it asks of the kernel once its files are open: to write, for memory, and to end."""
+    if shutil.which("strace") is None:
+        print("# no strace: the sandbox is not watched")
+        return
+    pack, trace = os.path.join(folder, "pack"), os.path.join(folder, "trace")
+    os.mkdir(pack)
+    for name in ("evidence.fanal", "index.html"):
+        with open(os.path.join(pack, name), "wb") as f:
+            f.write(b"FANALEVI" + bytes(64))
+    done = subprocess.run(["strace", "-f", "-o", trace, program, pack], capture_output=True, text=True, timeout=60, check=False)
+    with open(trace, encoding="utf-8") as f:
+        calls = [line.split(None, 1)[1] for line in f if "(" in line]
+    sealed = [i for i, c in enumerate(calls) if "PR_SET_SECCOMP" in c and c.rstrip().endswith("= 0")]
+    after = {c.split("(")[0] for c in calls[sealed[0] + 1:]} if sealed else {"no sandbox"}
+    ok(done.returncode == 1 and after <= {"write", "writev", "ioctl", "brk", "mmap", "munmap", "exit_group"},
+       "once its files are open it writes, and ends", after)
+    ok(not any(c.startswith(("socket", "connect", "clone", "fork", "execve")) for c in calls[1:]), "it opens no socket and starts nothing")
 
 
 def main():
@@ -46,6 +67,7 @@ def main():
             ok(done.returncode == status and words in done.stderr, f"{name}: {status}, {words}", done)
         with open(os.path.join(empty, "evidence.fanal"), "wb") as f:
             f.write(b"hello, judge")
+        watched(ok, program, d)
         done = run(empty, env={})
         ok(done.returncode == 1 and done.stdout == "no: this is no evidence pack.\n", "what is no pack: no", done)
     ok(run("--help").stdout.startswith("usage: fanal-verify") and run("--version").returncode == 0, "--help, --version")
