@@ -252,10 +252,11 @@ def roll_back(bench, early):
     bench.tap.ok(held.returncode == 1 and "ROLLED BACK" in held.stdout, "verify --checkpoint: rolled back", held)
     server.start()
     fill_again(server)
-    held = server.run("verify", "--checkpoint", paper, server.dir)
-    bench.tap.ok(held.returncode == 1 and "ANOTHER HISTORY" in held.stdout, "verify --checkpoint: another history", held)
     pack, done = bench.prove("--study", STUDY, "--checkpoint", paper)
     bench.tap.ok(done.returncode == 1 and "another history" in done.stderr, "when it has grown again: another history", done.stderr)
+    # prove has waited until what was stored is confirmed
+    held = server.run("verify", "--checkpoint", paper, server.dir)
+    bench.tap.ok(held.returncode == 1 and "ANOTHER HISTORY" in held.stdout, "verify --checkpoint: another history", held)
     pack, done = bench.prove("--study", STUDY)
     said = bench.check(pack, "--key", bench.key, "--checkpoint", paper)
     bench.tap.ok(said.returncode == 1, "and a pack of it is refused", said)
