@@ -7,7 +7,7 @@
 
 struct bytes part(struct bytes b, size_t from, size_t len)
 {
-    if (from > b.len)
+    if (from > b.len || b.ptr == NULL) /* nothing at NULL has a place to add to */
         return (struct bytes){ NULL, 0 };
     return (struct bytes){ b.ptr + from, len < b.len - from ? len : b.len - from };
 }
