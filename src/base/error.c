@@ -13,6 +13,7 @@ static const char *const names[] = {
     [ERR_DAMAGED] = "damaged",     [ERR_NO_SPACE] = "no-space",   [ERR_MEMORY] = "memory",
     [ERR_IO] = "io",               [ERR_TIMEOUT] = "timeout",     [ERR_CLOSED] = "closed",
     [ERR_BUSY] = "busy",           [ERR_USAGE] = "usage",         [ERR_SEALED] = "sealed",
+    [ERR_ERASED] = "erased",       [ERR_EXPIRED] = "expired",
 };
 
 const char *error_name(enum error_code code)

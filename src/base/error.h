@@ -27,6 +27,8 @@ enum error_code {
     ERR_BUSY,        /* somebody else holds it */
     ERR_USAGE,       /* the command line or configuration is wrong */
     ERR_SEALED,      /* the master key is not there or not the right one */
+    ERR_ERASED,      /* its data key was destroyed: it is gone, by rule */
+    ERR_EXPIRED,     /* its body file was deleted when its time was over, by rule */
 };
 
 #define ERROR_TEXT_MAX 240

@@ -65,7 +65,7 @@ static bool reply_is_success(struct span fields, struct error *err)
 {
     uint64_t result = fields_uint(fields, FIELD_RESULT, 0);
     struct span text = fields_text(fields, FIELD_ERROR_TEXT);
-    enum error_code code = result <= ERR_SEALED ? (enum error_code)result : ERR_IO; /* a newer code than we know */
+    enum error_code code = result <= ERR_EXPIRED ? (enum error_code)result : ERR_IO; /* a newer code than we know */
 
     if (result == 0)
         return true;

@@ -6,6 +6,17 @@
     "  --key-file F   the bytes of F open the vault; without it the passphrase\n"                                      \
     "                 is read from the file FANAL_PASSPHRASE_FILE names, or asked for\n"
 
+#define SIGN_HELP                                                                                                      \
+    "  --user U            the account that signs\n"                                                                   \
+    "  --password-file F   its password is the content of F, without the newline at its\n"                             \
+    "                      end; without it it is asked for on the terminal\n"
+
+#define ERASE_HELP                                                                                                     \
+    "  --study UID         the study of that Study Instance UID\n"                                                     \
+    "  --patient ISSUER ID everything of the patient, linked identities included\n"                                    \
+    "  --unit NAME         the erasure unit of that name\n"                                                            \
+    "  --reason TEXT       why; it stays for ever: no patient's name belongs in it\n\n"
+
 const struct cli_command cli_commands[] = {
     { "init", cmd_init, "[--key-file F] DIR", "Make DIR with an empty vault and a fanal.conf",
       "The configuration lets nobody in: add a [peer] for each modality and a [sender]\n"
@@ -67,6 +78,28 @@ const struct cli_command cli_commands[] = {
       "says what became of it; exit code 0 where all were kept, 1 where some were not.\n\n"
       "  --aet A   call ourselves A (FANALSEND)\n"
       "  --aec B   call B (FANAL)\n" },
+    { "erase", cmd_erase, "(--study UID | --patient ISSUER ID | --unit NAME) --reason TEXT --user U DIR",
+      "Ask for data to be erased for ever", ERASE_HELP
+      "Says the number of the request and what it covers, a line an erasure unit: name,\n"
+      "objects and messages, how many of them were not meant but share the unit and go with\n"
+      "it, issuer, identifier, name. Identities that are linked are one patient. Nothing is\n"
+      "erased before another person approves. A request is good for 30 days.\n\n" SIGN_HELP SECRET_HELP },
+    { "approve", cmd_approve, "--user U DIR REQUEST", "Erase what another person asked for",
+      "Lists what goes, then destroys its data keys. There is no way back. Refused for the\n"
+      "person who asked, for an account whose password is younger than the request or came\n"
+      "from whoever asked, while a hold is on it, and where records have come to it since.\n\n" SIGN_HELP SECRET_HELP },
+    { "withdraw", cmd_withdraw, "--user U DIR REQUEST", "Take a request for erasure back",
+      "One person is enough.\n\n" SIGN_HELP SECRET_HELP },
+    { "erasures", cmd_erasures, "[--json] DIR", "List the requests for erasure and what became of them",
+      "Number, state (requested, approved, withdrawn, erased), units, who asked, who\n"
+      "approved, why.\n\n" SECRET_HELP },
+    { "hold", cmd_hold, "(--study UID | --patient ISSUER ID | --unit NAME) --reason TEXT DIR",
+      "Forbid that data is erased", ERASE_HELP
+      "A hold on a patient covers also what comes later. One person sets it.\n\n" SIGN_HELP SECRET_HELP },
+    { "lift", cmd_lift, "--user U DIR HOLD", "Lift a hold: by two people, one after the other",
+      "The first asks, the second lifts.\n\n" SIGN_HELP SECRET_HELP },
+    { "holds", cmd_holds, "[--json] DIR", "List the holds",
+      "Number, state (held, lift-asked, lifted), units, who set it, who asked to lift it, why.\n\n" SECRET_HELP },
     { "user", cmd_user, "(add | password | disable | list) [options] DIR [USER]", "Accounts of people",
       "  add DIR USER --role R        physician, admin or dpo; the first account is made on\n"
       "                               the page with the enrolment code\n"

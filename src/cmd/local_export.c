@@ -25,6 +25,7 @@
 struct object {
     uint64_t position;
     char sop_class[65], sop_uid[65], syntax[65];
+    bool erased;
 };
 
 struct objects {
@@ -43,6 +44,7 @@ static bool take_object(void *context, struct span row)
         sop_uid = fields_text(row, FIELD_COMMAND_SOP_UID);
     (void)span_to_str(sop_uid, o.sop_uid, sizeof o.sop_uid);
     (void)span_to_str(fields_text(row, FIELD_TRANSFER_SYNTAX), o.syntax, sizeof o.syntax);
+    o.erased = span_equal(fields_text(row, FIELD_STATE), SPAN_LIT("erased"));
     write_span(&all->memory, span_of(&o, sizeof o));
     return !all->memory.failed;
 }
@@ -133,6 +135,8 @@ static bool export_object(struct local *l, uint64_t position, const char *path, 
     ok = find_objects(l, writer_span(&request), &all, err);
     if (ok && all.list[0].position != position)
         ok = error_set(err, ERR_NOT_FOUND, "no DICOM object has position %" PRIu64, position);
+    if (ok && all.list[0].erased)
+        ok = error_set(err, ERR_ERASED, "the object at position %" PRIu64 " was erased", position);
     ok = ok && write_object(l, &all.list[0], path, err);
     writer_done(&request);
     writer_done(&all.memory);

@@ -24,5 +24,12 @@ int cmd_export(int argc, char **argv);
 int cmd_prove(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_user(int argc, char **argv);
+int cmd_erase(int argc, char **argv);
+int cmd_approve(int argc, char **argv);
+int cmd_withdraw(int argc, char **argv);
+int cmd_erasures(int argc, char **argv);
+int cmd_hold(int argc, char **argv);
+int cmd_lift(int argc, char **argv);
+int cmd_holds(int argc, char **argv);
 
 #endif

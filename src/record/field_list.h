@@ -283,3 +283,5 @@ FIELD(526, UNIT_TAG, unit_tag, BYTES)         /* HMAC of a unit's name: says not
 FIELD(527, OTHER_COUNT, other_count, UINT)    /* records that share a unit and were not meant */
 FIELD(528, HOLD, hold, UINT)                  /* position of the record that set it */
 FIELD(529, MONTHS, months, UINT)              /* how long a kind is kept; 0: always */
+FIELD(530, PATIENT_TAG, patient_tag, BYTES)   /* HMAC of issuer and identifier */
+FIELD(531, APPROVED_BY, approved_by, TEXT)    /* the second person */

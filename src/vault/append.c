@@ -169,6 +169,8 @@ static bool check_append(const struct store *s, const struct append *a, struct e
         return error_set(err, ERR_LIMIT, "a unit of %zu bytes", a->unit.len);
     if (a->facts.len > FACTS_BYTES_MAX)
         return error_set(err, ERR_LIMIT, "facts of %zu bytes", a->facts.len);
+    if (a->body != NULL && keyring_is_closed(s->keyring, a->body->slot))
+        return error_set(err, ERR_BUSY, "its unit is being erased: send it again");
     return true;
 }
 

@@ -343,6 +343,31 @@ static void write_position(struct folder *f, uint64_t position, const uint8_t di
     sql_run(&q);
 }
 
+/* Its data key was destroyed: the row says that there was an object or message, and when; nothing else is known. */
+static bool fold_erased(struct folder *f, const struct entry *e)
+{
+    const char *kind = e->kind == RECORD_DICOM ? "dicom" : "hl7";
+    struct sql_call q;
+
+    if (e->kind != RECORD_DICOM && e->kind != RECORD_HL7)
+        return true;
+    folder_tally(f, kind, SPAN_LIT("erased"));
+    q = sql_begin(&f->sql, ADD_OBJECT);
+    sql_int(&q, (int64_t)e->position);
+    sql_text(&q, span_str(kind));
+    sql_text(&q, SPAN_LIT("erased"));
+    sql_int(&q, (int64_t)e->received_us);
+    for (int i = 0; i < 3; i++) /* served, patient, series */
+        sql_int(&q, 0);
+    sql_text(&q, span_of(NULL, 0));
+    sql_int(&q, -1);
+    sql_int(&q, 0);
+    sql_int(&q, 0);
+    sql_blob(&q, span_of((const uint8_t *)"", 0));
+    sql_run(&q);
+    return true;
+}
+
 /* The entry at position, read and folded; ERR_DAMAGED ones are listed and passed. */
 static bool fold_at(struct folder *f, struct store *s, uint64_t position, uint8_t digest[FOLDER_DIGEST_BYTES],
                     folder_news *news, void *context, struct error *err)
@@ -352,6 +377,10 @@ static bool fold_at(struct folder *f, struct store *s, uint64_t position, uint8_
 
     writer_reset(&f->entry);
     if (!store_read_entry(s, position, &e, &f->entry, &why)) {
+        if (why.code == ERR_ERASED) {
+            memset(digest, 0, FOLDER_DIGEST_BYTES);
+            return store_read_header(s, position, &e, err) && fold_erased(f, &e);
+        }
         if (why.code != ERR_DAMAGED)
             return error_set(err, why.code, "entry %llu: %s", (unsigned long long)position, why.text);
         memset(digest, 0, FOLDER_DIGEST_BYTES);

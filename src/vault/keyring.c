@@ -282,6 +282,7 @@ void keyring_close(struct keyring *k)
     seal_done(&k->seal);
     unit_map_done(&k->map);
     free(k->dirty);
+    free(k->closed);
     locked_free(k->secrets);
     (void)pthread_mutex_destroy(&k->lock);
     free(k);
@@ -305,14 +306,6 @@ void keyring_info(struct keyring *k, struct keyring_info *out)
 }
 
 /* ---- units ---- */
-
-static void tag_of(const struct keyring *k, struct span unit, uint8_t out[UNIT_TAG_BYTES])
-{
-    uint8_t mac[HASH_BYTES];
-
-    seal_mac(k->secrets->keys.unit, unit, mac);
-    memcpy(out, mac, UNIT_TAG_BYTES);
-}
 
 /* With the lock held. */
 static bool assign(struct keyring *k, const uint8_t tag[UNIT_TAG_BYTES], uint32_t slot, struct error *err)
@@ -341,7 +334,7 @@ bool keyring_slot_of(struct keyring *k, struct span unit, uint32_t *slot, struct
     uint8_t tag[UNIT_TAG_BYTES];
     bool ok = true;
 
-    tag_of(k, unit, tag);
+    keyring_unit_tag(k, unit, tag);
     (void)pthread_mutex_lock(&k->lock);
     if (!unit_map_get(&k->map, tag, slot)) {
         if (k->next_ready >= k->count)
@@ -359,7 +352,7 @@ bool keyring_assign(struct keyring *k, struct span unit, uint32_t slot, struct e
     uint32_t known;
     bool ok;
 
-    tag_of(k, unit, tag);
+    keyring_unit_tag(k, unit, tag);
     (void)pthread_mutex_lock(&k->lock);
     ok = (unit_map_get(&k->map, tag, &known) && known == slot) || assign(k, tag, slot, err);
     (void)pthread_mutex_unlock(&k->lock);
@@ -392,7 +385,7 @@ static bool data_key_read(struct keyring *k, struct seal *s, uint32_t slot, uint
     if (!keyring_slot_read(k, slot, bytes, err))
         return false;
     if (bytes[4] == SLOT_ERASED)
-        return error_set(err, ERR_REFUSED, "the data key in slot %u was erased", slot);
+        return error_set(err, ERR_ERASED, "the data key in slot %u was erased", slot);
     if (!slot_open(s, &k->binding, bytes, out, err))
         return false;
     if (slot != 0) {

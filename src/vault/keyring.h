@@ -139,6 +139,31 @@ void keyring_read_header(struct keyring *k, uint8_t out[KEYRING_HEADER_BYTES]);
 bool keyring_read_slot(struct keyring *k, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES]);
 /* Promotion: no slot that is ready now will be given to a unit. Written with the next keyring_flush(). */
 bool keyring_burn_ready(struct keyring *k, struct error *err);
+/* ---- erasing (keyring_erase.c) ---- */
+
+#define KEYRING_TAG_BYTES 16
+
+/* The unit's tag: what the keyring calls it. */
+void keyring_unit_tag(const struct keyring *k, struct span unit, uint8_t out[KEYRING_TAG_BYTES]);
+/* The unit's slot; false where it has none. Gives it none. */
+bool keyring_find(struct keyring *k, struct span unit, uint32_t *slot);
+
+/* From now on nothing new uses the slot: the unit gets another one. Until the keyring is closed, or reopened. */
+bool keyring_close_slot(struct keyring *k, uint32_t slot, const uint8_t tag[KEYRING_TAG_BYTES], struct error *err);
+void keyring_reopen_slot(struct keyring *k, uint32_t slot, const uint8_t tag[KEYRING_TAG_BYTES]);
+bool keyring_is_closed(struct keyring *k, uint32_t slot);
+
+struct slot_erasure {
+    uint32_t slot;
+    uint8_t tag[KEYRING_TAG_BYTES]; /* of the unit whose slot it is to be */
+    bool due;                       /* out: it was not erased yet, and is now */
+};
+
+/*
+ * Overwrites the slots in copy 0, syncs, then in copy 1, and forgets their keys. A slot that belongs to another unit is
+ * left alone. As keyring_grow(): nobody else writes meanwhile. ERR_IO: some may be overwritten, the rest is not.
+ */
+bool keyring_erase(struct keyring *k, struct slot_erasure *e, size_t count, struct error *err);
 
 /* Compares both copies, byte by byte of meaning. Reads only. */
 bool keyring_check(struct keyring *k, keyring_finding *report, void *context, struct error *err);

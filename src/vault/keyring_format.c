@@ -80,6 +80,14 @@ bool slot_make(struct seal *s, const struct slot_binding *b, uint32_t number, en
     return ok;
 }
 
+void slot_erased_make(const struct slot_binding *b, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES])
+{
+    memset(out, 0, KEYRING_SLOT_BYTES);
+    put_u32(out, number);
+    out[AT_STATE] = SLOT_ERASED;
+    slot_finish(b, out);
+}
+
 bool slot_is_valid(const struct slot_binding *b, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES])
 {
     return get_u32(slot) == number && slot[AT_STATE] >= SLOT_READY && slot[AT_STATE] <= SLOT_SIGNING

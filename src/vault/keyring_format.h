@@ -22,6 +22,8 @@ struct slot_binding {
 /* A slot with a fresh key. */
 bool slot_make(struct seal *s, const struct slot_binding *b, uint32_t number, enum slot_state state,
                uint8_t out[KEYRING_SLOT_BYTES], struct error *err);
+/* One whose key was erased: number, state and HMAC, nothing else. */
+void slot_erased_make(const struct slot_binding *b, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES]);
 /* Its HMAC, after a change. */
 void slot_finish(const struct slot_binding *b, uint8_t slot[KEYRING_SLOT_BYTES]);
 bool slot_is_valid(const struct slot_binding *b, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES]);

@@ -37,6 +37,8 @@ struct keyring {
         uint8_t tag[UNIT_TAG_BYTES];
     } * dirty; /* assigned and not yet written so */
     size_t dirty_count, dirty_cap;
+    uint32_t *closed; /* slots that take nothing new: they are being erased, or are */
+    size_t closed_count;
 };
 
 static inline uint64_t keyring_slot_offset(uint32_t number)

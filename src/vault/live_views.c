@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -30,6 +31,7 @@ struct live_views {
     const struct log *log;
     const struct clock *clock;
     struct zone zone;
+    _Atomic uint32_t mark; /* tombstones applied */
     uint8_t key[PAGE_KEY_BYTES], secret[FOLDER_SECRET_BYTES];
     struct news *news;
     pthread_t thread;
@@ -45,7 +47,17 @@ struct live_views {
     uint64_t folded;
     unsigned generation; /* of current */
     bool stop, damaged;
+    struct fresh *fresh; /* made beside, to take the place of current */
     bool starved; /* no space to fold: what is folded is answered, until there is */
+};
+
+/* Views that another thread has made for the folding one. Lives on that thread's stack while it waits. */
+struct fresh {
+    struct views *views;
+    struct folder *folder;
+    struct error err;
+    bool taken, finished; /* guarded by the mutex */
+    bool done;
 };
 
 struct views_reader {
@@ -129,7 +141,7 @@ static bool install(struct live_views *v, struct views *views, struct folder *fo
 
 static bool make_again(struct live_views *v, struct error *err)
 {
-    struct views *views = views_create(v->dir, v->key, err);
+    struct views *views = views_create(v->dir, v->key, atomic_load(&v->mark), err);
     struct folder *folder = views != NULL ? folder_new(views, v->secret, &v->zone, err) : NULL;
     uint64_t folded = 0;
 
@@ -157,8 +169,11 @@ static bool open_current(struct live_views *v, struct error *err)
     struct views *views = views_open(v->dir, v->key, err);
     struct folder *folder = views != NULL ? folder_new(views, v->secret, &v->zone, err) : NULL;
     uint64_t folded = 0;
+    uint32_t mark;
 
-    if (folder != NULL && fits_store(folder, v->store, err)
+    if (folder != NULL && views_mark(views, &mark, err)
+        && (mark == atomic_load(&v->mark) || error_set(err, ERR_DAMAGED, "views were made before keys were erased"))
+        && fits_store(folder, v->store, err)
         && (catch_up(v, folder, &folded, err) || starve(v, err)) && install(v, views, folder, folded, err))
         return true;
     folder_free(folder);
@@ -190,6 +205,7 @@ static struct live_views *live_views_new(const struct live_views_options *o, str
     v->log = o->log;
     v->clock = o->clock;
     v->zone = o->zone;
+    atomic_init(&v->mark, o->mark);
     if (!span_to_str(span_str(o->dir), v->dir, sizeof v->dir) || !store_derive_key(o->store, "views", v->key, err)
         || !store_derive_key(o->store, "patient-keys", v->secret, err)) {
         error_within(err, "views");
@@ -285,6 +301,53 @@ static bool heal(struct live_views *v)
     return ok;
 }
 
+/* What came while the fresh ones were made, then the change of places. */
+static void take_fresh(struct live_views *v, struct fresh *fresh)
+{
+    uint64_t folded = 0;
+    bool ok = catch_up(v, fresh->folder, &folded, &fresh->err) && views_publish(fresh->views, &fresh->err)
+              && install(v, fresh->views, fresh->folder, folded, &fresh->err);
+
+    if (ok)
+        log_info(v->log, "views.made", f_uint("entries", folded));
+    (void)pthread_mutex_lock(&v->mutex);
+    fresh->done = ok;
+    fresh->finished = true;
+    (void)pthread_cond_broadcast(&v->progress);
+    (void)pthread_mutex_unlock(&v->mutex);
+}
+
+/* Hands them to the folding thread and waits for it. */
+static bool hand_over(struct live_views *v, struct fresh *fresh)
+{
+    (void)pthread_mutex_lock(&v->mutex);
+    v->fresh = v->stop ? NULL : fresh;
+    (void)pthread_cond_signal(&v->work);
+    (void)pthread_cond_signal(&v->hurry);
+    while (!fresh->finished && (fresh->taken || !v->stop))
+        (void)pthread_cond_wait(&v->progress, &v->mutex);
+    v->fresh = NULL;
+    if (!fresh->finished)
+        (void)error_set(&fresh->err, ERR_CLOSED, "the vault stops");
+    (void)pthread_mutex_unlock(&v->mutex);
+    return fresh->done;
+}
+
+bool live_views_renew(struct live_views *v, uint32_t mark, struct error *err)
+{
+    struct fresh fresh = { .done = false };
+    uint64_t folded = 0;
+
+    atomic_store(&v->mark, mark);
+    fresh.views = views_create(v->dir, v->key, mark, &fresh.err);
+    fresh.folder = fresh.views != NULL ? folder_new(fresh.views, v->secret, &v->zone, &fresh.err) : NULL;
+    if (fresh.folder != NULL && catch_up(v, fresh.folder, &folded, &fresh.err) && hand_over(v, &fresh))
+        return true;
+    folder_free(fresh.folder);
+    views_remove(fresh.views);
+    return error_set(err, fresh.err.code, "%s", fresh.err.text);
+}
+
 static void *follow(void *context)
 {
     struct live_views *v = context;
@@ -294,6 +357,16 @@ static void *follow(void *context)
         const bool damaged = v->damaged;
         bool ok;
 
+        if (v->fresh != NULL) {
+            struct fresh *fresh = v->fresh;
+
+            v->fresh = NULL;
+            fresh->taken = true;
+            (void)pthread_mutex_unlock(&v->mutex);
+            take_fresh(v, fresh);
+            (void)pthread_mutex_lock(&v->mutex);
+            continue;
+        }
         if (!damaged && v->folded >= store_committed_size(v->store)) {
             (void)pthread_cond_wait(&v->work, &v->mutex);
             continue;
@@ -327,6 +400,7 @@ void live_views_close(struct live_views *v)
         return;
     (void)pthread_mutex_lock(&v->mutex);
     v->stop = true;
+    (void)pthread_cond_broadcast(&v->progress);
     (void)pthread_cond_signal(&v->work);
     (void)pthread_cond_signal(&v->hurry);
     (void)pthread_mutex_unlock(&v->mutex);

@@ -20,6 +20,7 @@ struct live_views_options {
     const struct log *log;
     const struct clock *clock;
     struct zone zone;
+    uint32_t mark; /* tombstones that are applied: views made before are made again */
 };
 
 /* Opens or makes the views and folds what is committed. The thread starts with live_views_start(). NULL on error. */
@@ -30,6 +31,12 @@ void live_views_close(struct live_views *v);
 
 /* Throws them away and folds all again. Before live_views_start(). */
 bool live_views_rebuild(const struct live_views_options *options, struct error *err);
+
+/*
+ * Keys were destroyed: makes the views again without what they opened, under another key, in the caller's thread, while
+ * the views before go on; then they take their place and the files of those before are deleted. mark: as in the options.
+ */
+bool live_views_renew(struct live_views *v, uint32_t mark, struct error *err);
 
 /* Something was committed. */
 void live_views_wake(struct live_views *v);

@@ -154,11 +154,12 @@ bool query_instances(struct query *q, struct error *err)
 bool query_instance(struct query *q, struct error *err)
 {
     struct sql_call c = sql_begin(&q->sql, Q_INSTANCE);
-    bool found;
+    bool found, erased;
 
     sql_int(&c, (int64_t)fields_uint(q->request, FIELD_POSITION, UINT64_MAX));
     found = sql_row(&c);
-    if (found) {
+    erased = found && span_equal(sql_get(&c, 1), SPAN_LIT("erased"));
+    if (found && !erased) {
         query_row(q);
         query_put_number(q, FIELD_POSITION, &c, 0);
         query_put_column(q, FIELD_STATE, &c, 1);
@@ -171,6 +172,8 @@ bool query_instance(struct query *q, struct error *err)
         (void)query_give(q);
     }
     sql_end(&c);
+    if (erased)
+        return error_set(err, ERR_ERASED, "the object was erased");
     return found || (sql_ok(&q->sql, err) && error_set(err, ERR_NOT_FOUND, "no object at that position"));
 }
 

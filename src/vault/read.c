@@ -199,7 +199,8 @@ struct look {
     struct writer entry, clear;
     struct entry_header h;
     struct record_keys keys;
-    struct span facts;
+    struct span unit, facts;
+    bool has_header;
 };
 
 static void look_done(struct look *l)
@@ -216,11 +217,10 @@ static void look_done(struct look *l)
 static bool open_solved(struct store *s, uint64_t position, struct look *l, struct error *err)
 {
     struct error why;
-    struct span unit;
     address where = ledger_address(&s->ledger, position);
 
     if (err->code != ERR_DAMAGED || !entry_solved(s, where, position, &l->h, &l->entry, &why)
-        || !entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &unit, &l->facts, &l->keys, &why))
+        || !entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &l->unit, &l->facts, &l->keys, &why))
         return false;
     *err = (struct error){ 0 };
     return true;
@@ -228,8 +228,6 @@ static bool open_solved(struct store *s, uint64_t position, struct look *l, stru
 
 static bool look_at(struct store *s, uint64_t position, struct look *l, struct error *err)
 {
-    struct span unit;
-
     *l = (struct look){ .entry = writer_new(ENTRY_BYTES_MAX), .clear = writer_new(FACTS_STORED_MAX) };
     if (position >= store_committed_size(s))
         return error_set(err, ERR_NOT_FOUND, "record %llu is not there", (unsigned long long)position);
@@ -240,7 +238,8 @@ static bool look_at(struct store *s, uint64_t position, struct look *l, struct e
         atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
         return error_within(err, "record %llu", (unsigned long long)position);
     }
-    if (entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &unit, &l->facts, &l->keys, err)
+    l->has_header = true;
+    if (entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &l->unit, &l->facts, &l->keys, err)
         || open_solved(s, position, l, err))
         return true;
     atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
@@ -269,6 +268,41 @@ bool store_read_entry(struct store *s, uint64_t position, struct entry *out, str
     }
     if (ok)
         *out = entry_of(&l.h);
+    look_done(&l);
+    return ok;
+}
+
+bool store_read_header(struct store *s, uint64_t position, struct entry *out, struct error *err)
+{
+    struct error why = { 0 };
+    struct look l;
+
+    (void)look_at(s, position, &l, &why);
+    if (l.has_header)
+        *out = entry_of(&l.h);
+    else
+        (void)error_set(err, why.code, "%s", why.text);
+    look_done(&l);
+    return l.has_header;
+}
+
+bool store_read_record(struct store *s, uint64_t position, struct record_seen *out, struct writer *facts,
+                       struct error *err)
+{
+    struct error own;
+    struct look l;
+    bool ok = look_at(s, position, &l, err == NULL ? &own : err);
+
+    *out = (struct record_seen){ .position = position, .readable = ok };
+    if (l.has_header) {
+        out->entry = entry_of(&l.h);
+        out->slot = l.h.slot;
+    }
+    if (ok) {
+        write_span(facts, l.facts);
+        ok = writer_ok(facts, err, "facts") && (span_to_str(l.unit, out->unit, sizeof out->unit)
+                                                || error_set(err, ERR_DAMAGED, "a unit's name is too long"));
+    }
     look_done(&l);
     return ok;
 }

@@ -14,6 +14,7 @@ struct rules {
     pthread_mutex_t mutex;
     struct account *accounts; /* owned */
     size_t count, cap;
+    struct erasures *erasures;
     struct arena tls_memory;  /* keys that were in force: whoever borrowed one keeps it */
     struct span tls_key, tls_certificate;
 };
@@ -27,7 +28,11 @@ struct rules *rules_new(void)
         return NULL;
     }
     r->tls_memory = arena_new(RULES_MEMORY_MAX);
-    return r;
+    r->erasures = erasures_new();
+    if (r->erasures != NULL)
+        return r;
+    rules_free(r);
+    return NULL;
 }
 
 void rules_free(struct rules *r)
@@ -40,6 +45,7 @@ void rules_free(struct rules *r)
     if (r->tls_key.len > 0)
         sodium_memzero((void *)(uintptr_t)r->tls_key.ptr, r->tls_key.len);
     arena_done(&r->tls_memory);
+    erasures_free(r->erasures);
     (void)pthread_mutex_destroy(&r->mutex);
     free(r);
 }
@@ -163,6 +169,7 @@ bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct e
     for (size_t i = 0; i < COUNT_OF(rule_facts); i++)
         if (span_equal(name, span_str(rule_facts[i].fact)))
             ok = rule_facts[i].apply(r, position, facts, err);
+    ok = erasures_apply(r->erasures, position, facts, err) && ok;
     (void)pthread_mutex_unlock(&r->mutex);
     return ok;
 }
@@ -257,4 +264,38 @@ bool rules_tls(struct rules *r, struct span *key, struct span *certificate)
     }
     (void)pthread_mutex_unlock(&r->mutex);
     return found;
+}
+
+bool rules_erasure_at(struct rules *r, size_t n, struct erasure *out)
+{
+    bool found;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    found = n < erasures_count(r->erasures);
+    if (found)
+        *out = *erasures_at(r->erasures, n);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return found;
+}
+
+bool rules_hold_at(struct rules *r, size_t n, struct hold *out)
+{
+    bool found;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    found = n < holds_count(r->erasures);
+    if (found)
+        *out = *holds_at(r->erasures, n);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return found;
+}
+
+uint64_t rules_tombstones(struct rules *r)
+{
+    uint64_t count;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    count = erasures_tombstones(r->erasures);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return count;
 }

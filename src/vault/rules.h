@@ -5,6 +5,7 @@
 #ifndef FANAL_VAULT_RULES_H
 #define FANAL_VAULT_RULES_H
 
+#include "vault/erasures.h"
 #include "vault/vault.h"
 
 struct rules;
@@ -23,6 +24,10 @@ bool rules_account(struct rules *r, struct span user, struct account *out);
 /* The n-th account, in the order they were added; false behind the last. */
 bool rules_account_at(struct rules *r, size_t n, struct account *out);
 size_t rules_count(struct rules *r);
+/* What was asked to be erased, and held: copies whose lists stay until rules_free(). False behind the last. */
+bool rules_erasure_at(struct rules *r, size_t n, struct erasure *out);
+bool rules_hold_at(struct rules *r, size_t n, struct hold *out);
+uint64_t rules_tombstones(struct rules *r);
 /* Borrowed until rules_free(). */
 bool rules_tls(struct rules *r, struct span *key, struct span *certificate);
 

@@ -109,8 +109,14 @@ struct entry {
     uint64_t body_bytes; /* plaintext */
 };
 
-/* Header and decrypted facts (appended to *facts). ERR_DAMAGED with what is wrong; ERR_NOT_FOUND past the end. */
+/*
+ * Header and decrypted facts (appended to *facts). ERR_DAMAGED with what is wrong; ERR_NOT_FOUND past the end; ERR_ERASED
+ * where its data key was destroyed.
+ */
 bool store_read_entry(struct store *s, uint64_t position, struct entry *out, struct writer *facts, struct error *err);
+
+/* What the header alone says: also of a record that was erased. */
+bool store_read_header(struct store *s, uint64_t position, struct entry *out, struct error *err);
 
 /* Exactly len plaintext bytes from offset; tags checked. ERR_DAMAGED; ERR_NOT_FOUND without body or past its end. */
 bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_t *out, size_t len, struct error *err);
@@ -124,6 +130,42 @@ bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct 
 
 /* 32 bytes derived from the root key for a named purpose ("views", "units" …). */
 bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], struct error *err);
+
+/* ---- erasing (docs/erasure.md) ---- */
+
+struct slot_erasure; /* vault/keyring.h */
+
+/* One record as its unit sees it. */
+struct record_seen {
+    uint64_t position;
+    bool readable;       /* else only what the header says, and `why` */
+    enum error_code why; /* ERR_ERASED, ERR_DAMAGED */
+    struct entry entry;
+    uint32_t slot;             /* of the keyring: 0 where not even the header can be read */
+    char unit[UNIT_TEXT_MAX + 1];
+};
+
+/* As store_read_entry, and slot and unit; of a record that cannot be read, what its header says. Any thread. */
+bool store_read_record(struct store *s, uint64_t position, struct record_seen *out, struct writer *facts,
+                       struct error *err);
+
+/* Every record from `from` up to `to`, readable or not. false from visit() ends the walk. Any thread. */
+typedef bool store_visit(void *context, const struct record_seen *record, struct span facts);
+bool store_walk(struct store *s, uint64_t from, uint64_t to, store_visit *visit, void *context, struct error *err);
+
+/* The slot that records of the unit use now; false where it has none. Any thread. */
+bool store_unit_slot(struct store *s, struct span unit, uint32_t *slot);
+/* 16 bytes that stand for a text and say nothing without the keys: a unit's tag. Any thread. */
+void store_tag(struct store *s, struct span text, uint8_t out[16]);
+
+/*
+ * From now on nothing new uses these slots: their units begin others, and what was on its way with them is not
+ * appended (ERR_BUSY: it is to be sent again). The owner's.
+ */
+bool store_close_units(struct store *s, const struct slot_erasure *units, size_t count, struct error *err);
+void store_reopen_units(struct store *s, const struct slot_erasure *units, size_t count);
+/* Destroys their data keys: both copies are overwritten and synced before it returns. Any thread. */
+bool store_erase_units(struct store *s, struct slot_erasure *units, size_t count, struct error *err);
 
 /* ---- state, verify ---- */
 

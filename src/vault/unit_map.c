@@ -67,3 +67,27 @@ bool unit_map_put(struct unit_map *m, const uint8_t tag[UNIT_TAG_BYTES], uint32_
     p->slot = slot;
     return true;
 }
+
+/* Those behind it move up, so that no search ends at the hole (Knuth, TAOCP 3, 6.4, algorithm R). */
+void unit_map_remove(struct unit_map *m, const uint8_t tag[UNIT_TAG_BYTES])
+{
+    struct unit_place *p = m->cap == 0 ? NULL : place_of(m->places, m->cap, tag);
+    size_t hole, i;
+
+    if (p == NULL || p->slot == 0)
+        return;
+    hole = (size_t)(p - m->places);
+    for (i = (hole + 1) & (m->cap - 1); m->places[i].slot != 0; i = (i + 1) & (m->cap - 1)) {
+        uint64_t hash;
+        size_t home;
+
+        memcpy(&hash, m->places[i].tag, sizeof hash);
+        home = (size_t)hash & (m->cap - 1);
+        if (((i - home) & (m->cap - 1)) < ((i - hole) & (m->cap - 1)))
+            continue; /* it stands between its home and itself: the hole is before its home */
+        m->places[hole] = m->places[i];
+        hole = i;
+    }
+    m->places[hole] = (struct unit_place){ .slot = 0 };
+    m->count--;
+}

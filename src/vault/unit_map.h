@@ -20,5 +20,7 @@ void unit_map_done(struct unit_map *m);
 bool unit_map_get(const struct unit_map *m, const uint8_t tag[UNIT_TAG_BYTES], uint32_t *slot);
 /* Adds or replaces; slot is not 0. False without memory, and nothing changed. */
 bool unit_map_put(struct unit_map *m, const uint8_t tag[UNIT_TAG_BYTES], uint32_t slot);
+/* Forgets it; nothing where it is not there. */
+void unit_map_remove(struct unit_map *m, const uint8_t tag[UNIT_TAG_BYTES]);
 
 #endif

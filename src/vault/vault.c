@@ -6,6 +6,7 @@
 #include "record/field.h"
 #include "vault/live_views.h"
 #include "vault/pending.h"
+#include "vault/query_erasures.h"
 #include "vault/rules.h"
 #include "vault/seal.h"
 
@@ -21,6 +22,7 @@ struct vault {
     struct store *store;
     struct live_views *views;
     struct rules *rules;
+    uint64_t reapplied; /* units erased again when it was opened */
     const struct log *log;
     /* the owner's */
     struct views_reader *own_reader;
@@ -51,11 +53,35 @@ static struct zone zone_of(const struct vault_options *options)
     return zone;
 }
 
+/*
+ * Tombstones are applied to whatever keyring is there: after a power cut between a tombstone and its slot, or with a
+ * keyring from a back-up, a key is back that must not be. It goes again before anything is read, with an alarm.
+ */
+static bool reapply_erasures(struct rules *rules, struct store *store, const struct log *log, uint64_t *again,
+                             struct error *err)
+{
+    struct erasure e;
+    bool ok = true;
+
+    *again = 0;
+    for (size_t i = 0; ok && rules_erasure_at(rules, i, &e); i++) {
+        size_t due = 0;
+
+        if (e.state != ERASURE_DONE)
+            continue;
+        ok = erasure_apply(store, &e, &due, err);
+        *again += due;
+    }
+    if (*again > 0)
+        log_error(log, "erasure.reapplied", f_uint("units", *again));
+    return ok || error_within(err, "erasing again");
+}
+
 static struct live_views_options views_options(const char *dir, const struct vault_options *options,
-                                               struct store *store)
+                                               struct store *store, uint32_t mark)
 {
     return (struct live_views_options){ .dir = dir, .store = store, .log = options->store.log,
-                                        .clock = options->store.clock, .zone = zone_of(options) };
+                                        .clock = options->store.clock, .zone = zone_of(options), .mark = mark };
 }
 
 static bool open_parts(struct vault *v, const char *dir, const struct vault_options *options, struct error *err)
@@ -73,7 +99,9 @@ static bool open_parts(struct vault *v, const char *dir, const struct vault_opti
         return error_set(err, ERR_MEMORY, "vault");
     if (!rules_load(v->rules, v->store, err))
         return error_within(err, "accounts");
-    views = views_options(dir, options, v->store);
+    if (!reapply_erasures(v->rules, v->store, v->log, &v->reapplied, err))
+        return false;
+    views = views_options(dir, options, v->store, (uint32_t)rules_tombstones(v->rules));
     v->views = live_views_open(&views, err);
     return v->views != NULL && (v->own_reader = views_reader_new(v->views, err)) != NULL
            && live_views_start(v->views, err);
@@ -276,39 +304,17 @@ static bool find_tls_key(struct vault *v, vault_row *row, void *context, struct 
     return ok;
 }
 
-/* And the accounts: who may sign in, as what. */
-static bool find_accounts(struct vault *v, vault_row *row, void *context, struct error *err)
-{
-    struct writer w = writer_new(4096);
-    struct account a;
-    bool ok = true;
-
-    for (size_t i = 0; ok && rules_account_at(v->rules, i, &a); i++) {
-        writer_reset(&w);
-        field_put_str(&w, FIELD_USER, a.user);
-        field_put_str(&w, FIELD_DISPLAY_NAME, a.display_name);
-        field_put_str(&w, FIELD_ROLE, a.role);
-        field_put_str(&w, FIELD_STATE, a.password_hash[0] != '\0' ? "enabled" : "disabled");
-        field_put_some(&w, FIELD_ACTOR, span_str(a.password_by));
-        ok = writer_ok(&w, err, "account");
-        if (ok && !row(context, writer_span(&w)))
-            break;
-    }
-    seal_wipe(&a, sizeof a);
-    writer_done(&w);
-    return ok;
-}
-
 bool vault_find(struct vault_reader *r, struct span request, vault_row *row, void *context, struct error *err)
 {
     const uint64_t position = store_committed_size(r->vault->store);
+    rules_query *asks_rules = rules_query_of(fields_text(request, FIELD_QUERY));
     struct error why = { .code = ERR_NONE };
     struct query *q;
 
     if (span_equal(fields_text(request, FIELD_QUERY), SPAN_LIT("tls-key")))
         return find_tls_key(r->vault, row, context, err);
-    if (span_equal(fields_text(request, FIELD_QUERY), SPAN_LIT("accounts")))
-        return find_accounts(r->vault, row, context, err);
+    if (asks_rules != NULL)
+        return asks_rules(r->vault->rules, r->vault->store, request, row, context, err);
     q = views_reader_query(r->reader, position, err);
     if (q == NULL)
         return false;
@@ -337,14 +343,19 @@ void vault_news(struct vault *v, vault_row *news, void *context)
 bool vault_rebuild(const char *dir, const struct vault_options *options, struct error *err)
 {
     struct store *store = store_open(dir, &options->store, err);
+    struct rules *rules = store != NULL ? rules_new() : NULL;
     struct live_views_options views;
-    bool ok;
+    uint64_t again;
+    bool ok = rules != NULL && rules_load(rules, store, err)
+              && reapply_erasures(rules, store, options->store.log, &again, err);
 
-    if (store == NULL)
-        return false;
-    views = views_options(dir, options, store);
-    ok = live_views_rebuild(&views, err);
-    store_close(store);
+    if (ok) {
+        views = views_options(dir, options, store, (uint32_t)rules_tombstones(rules));
+        ok = live_views_rebuild(&views, err);
+    }
+    rules_free(rules);
+    if (store != NULL)
+        store_close(store);
     return ok;
 }
 
@@ -374,4 +385,29 @@ size_t vault_accounts_with_role(struct vault *v, const char *role)
 bool vault_tls(struct vault *v, struct span *key, struct span *certificate)
 {
     return rules_tls(v->rules, key, certificate);
+}
+
+/* ---- erasing ---- */
+
+uint64_t vault_reapplied(const struct vault *v)
+{
+    return v->reapplied;
+}
+
+bool vault_erasure_at(struct vault *v, size_t n, struct erasure *out)
+{
+    return rules_erasure_at(v->rules, n, out);
+}
+
+bool vault_hold_at(struct vault *v, size_t n, struct hold *out)
+{
+    return rules_hold_at(v->rules, n, out);
+}
+
+bool vault_erase(struct vault *v, const struct erasure *e, struct error *err)
+{
+    size_t due;
+
+    return erasure_apply(v->store, e, &due, err)
+           && live_views_renew(v->views, (uint32_t)rules_tombstones(v->rules), err);
 }

@@ -93,6 +93,22 @@ struct account {
 #define ROLE_ADMIN     "admin"     /* the same, and accounts, rules and requests for erasure */
 #define ROLE_DPO       "dpo"       /* requests and approves erasures, reads the journal; sees no patient's data */
 
+/* ---- erasing (docs/erasure.md): requests, tombstones and holds, from the same records ---- */
+
+struct erasure;
+struct hold;
+
+/* The n-th request or hold in log order, a copy whose lists live as long as the vault. False behind the last. */
+bool vault_erasure_at(struct vault *v, size_t n, struct erasure *out);
+bool vault_hold_at(struct vault *v, size_t n, struct hold *out);
+/*
+ * Its tombstone is committed: destroys the data keys of its units and makes the views again without them. Any thread but
+ * the owner's; takes as long as folding the log. ERR_IO: opening the vault again does the rest.
+ */
+bool vault_erase(struct vault *v, const struct erasure *e, struct error *err);
+/* Units whose key had to be erased again when the vault was opened: the keyring is older than a tombstone. */
+uint64_t vault_reapplied(const struct vault *v);
+
 /* False where there is none. */
 bool vault_account(struct vault *v, struct span user, struct account *out);
 size_t vault_account_count(const struct vault *v);

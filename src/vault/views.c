@@ -125,17 +125,33 @@ sqlite3 *views_reader(struct views *v, struct error *err)
     return connect(v, false, err);
 }
 
-static bool version_is_ours(sqlite3 *db, struct error *err)
+static bool pragma_read(sqlite3 *db, const char *text, int *out, struct error *err)
 {
     sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL);
-    int version = -1;
+    int rc = sqlite3_prepare_v2(db, text, -1, &st, NULL);
 
     if (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
-        version = sqlite3_column_int(st, 0);
+        *out = sqlite3_column_int(st, 0);
     (void)sqlite3_finalize(st);
-    if (rc != SQLITE_ROW)
-        return sql_error(err, rc, "version");
+    return rc == SQLITE_ROW || sql_error(err, rc, text);
+}
+
+bool views_mark(struct views *v, uint32_t *mark, struct error *err)
+{
+    int value = 0;
+
+    if (!pragma_read(v->writer, "PRAGMA application_id", &value, err))
+        return false;
+    *mark = (uint32_t)value;
+    return true;
+}
+
+static bool version_is_ours(sqlite3 *db, struct error *err)
+{
+    int version = -1;
+
+    if (!pragma_read(db, "PRAGMA user_version", &version, err))
+        return false;
     if (version != VIEWS_VERSION)
         return error_set(err, ERR_DAMAGED, "views of version %d, not %d", version, VIEWS_VERSION);
     return true;
@@ -170,7 +186,7 @@ struct views *views_open(const char *dir, const uint8_t key[PAGE_KEY_BYTES], str
     return v;
 }
 
-static bool make_schema(sqlite3 *db, struct error *err)
+static bool make_schema(sqlite3 *db, uint32_t mark, struct error *err)
 {
     static const char *const texts[] = {
         "BEGIN IMMEDIATE",
@@ -188,10 +204,13 @@ static bool make_schema(sqlite3 *db, struct error *err)
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         if (!run(db, texts[i], err))
             return false;
+    if (!run(db, version, err))
+        return false;
+    (void)snprintf(version, sizeof version, "PRAGMA application_id = %d", (int)mark);
     return run(db, version, err);
 }
 
-static bool make_database(struct views *v, struct error *err)
+static bool make_database(struct views *v, uint32_t mark, struct error *err)
 {
     CLEANUP(file_close) int fd = open(v->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int reserved = PAGE_RESERVED_BYTES;
@@ -205,10 +224,10 @@ static bool make_database(struct views *v, struct error *err)
         return error_set(err, ERR_UNSUPPORTED, "views: this SQLite reserves no bytes in pages");
     /* The one transaction before WAL mode keeps its rollback journal in memory. */
     return run(v->writer, "PRAGMA journal_mode = MEMORY", err) && run(v->writer, "PRAGMA page_size = 4096", err)
-           && run(v->writer, "PRAGMA journal_mode = WAL", err) && make_schema(v->writer, err);
+           && run(v->writer, "PRAGMA journal_mode = WAL", err) && make_schema(v->writer, mark, err);
 }
 
-struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], struct error *err)
+struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark, struct error *err)
 {
     uint8_t id[PAGE_ID_BYTES];
     struct views *v;
@@ -226,7 +245,7 @@ struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], s
         views_close(v);
         return NULL;
     }
-    if (!make_database(v, err)) {
+    if (!make_database(v, mark, err)) {
         views_remove(v);
         return NULL;
     }

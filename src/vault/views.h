@@ -19,8 +19,13 @@ struct views;
 
 /* The current view; ERR_NOT_FOUND where there is none, ERR_DAMAGED or ERR_SEALED where it does not open. */
 struct views *views_open(const char *dir, const uint8_t key[PAGE_KEY_BYTES], struct error *err);
-/* An empty view under a new id, not yet current. */
-struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], struct error *err);
+/*
+ * An empty view under a new id, not yet current. mark: how many tombstones there were (docs/erasure.md); a view made
+ * before the newest one holds what it must not.
+ */
+struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark, struct error *err);
+/* The mark it was made with. */
+bool views_mark(struct views *v, uint32_t *mark, struct error *err);
 /* Makes it the current one, durably, and removes every other. */
 bool views_publish(struct views *v, struct error *err);
 /* Closes it and removes its files: one that will not become current. NULL allowed. */

@@ -49,7 +49,8 @@ struct change {
     struct error err;
     char detail[201];    /* for the event: no patient's data */
     struct writer reply; /* fields of the answer */
-    void *more;          /* of who begins it; freed with free() */
+    void *more;          /* of who begins it; more_done() frees it */
+    void (*more_done)(void *more);
 };
 
 /* The verb. */
@@ -75,5 +76,8 @@ static inline struct span change_text(const struct change *c, enum field f)
 change_step account_add, account_change, account_disable;
 /* ERR_REFUSED, and what is wanted, for a password that is too short or easily guessed. */
 bool account_password_is_sound(struct span password, struct span user, struct error *err);
+
+/* ---- room_erase.c ---- */
+change_step erasure_request, erasure_approve, erasure_withdraw, hold_set, hold_lift;
 
 #endif

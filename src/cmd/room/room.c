@@ -190,6 +190,18 @@ static void settle(struct room *room)
     put_completed(room);
 }
 
+/* Somebody put an older keyring back, or the power went between a tombstone and its slots. */
+static void tell_reapplied(struct room *room)
+{
+    struct writer more = writer_new(64);
+
+    field_put_uint(&more, FIELD_COUNT, vault_reapplied(room->vault));
+    if (vault_reapplied(room->vault) > 0)
+        event_record(room, "erasure.reapplied", NULL, "success", "the keyring was older than the erasures of the log",
+                     writer_span(&more));
+    writer_done(&more);
+}
+
 bool room_open(struct room *room, const char *dir, const struct vault_options *options, struct error *err)
 {
     room->clock = options->store.clock;
@@ -210,7 +222,10 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
     room->slow = room->quick == NULL ? NULL : jobs_new(room->vault, 1, err);
     room->comparing = room->slow == NULL ? NULL : jobs_new(NULL, 1, err);
     room->longest = room->comparing == NULL ? NULL : jobs_new(room->vault, 1, err);
-    return room->longest != NULL && room->lens != NULL;
+    if (room->longest == NULL || room->lens == NULL)
+        return false;
+    tell_reapplied(room);
+    return true;
 }
 
 bool room_serve(struct room *room, struct role *role, struct error *err)

@@ -51,6 +51,9 @@ static const struct query_rule {
     { "journal", ASKER_PERSON | ASKER_DPO | ASKER_LOCAL, "journal.read", false },
     { "status", ASKER_WEB | ASKER_PERSON | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "accounts", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
+    { "erasures", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
+    { "erasure-units", ASKER_ADMIN | ASKER_LOCAL, "erasure.read", false },
+    { "holds", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "tls-key", ASKER_WEB, NULL, false },
     { "checkpoint", ASKER_LOCAL, NULL, false, run_checkpoint },
     { "verify", ASKER_LOCAL, "verified", true, run_verify },
@@ -243,19 +246,25 @@ static const struct query_rule *query_rule(struct span query, unsigned asker)
     return NULL;
 }
 
-/* What was looked for or opened goes into the event, where it is encrypted like everything else. */
+/*
+ * What was opened goes into the event by its key, what was searched only by what sort of thing it was: an event outlives
+ * the patient's erasure (docs/erasure.md, "What stays"), so it holds no name, no identifier and no date of birth.
+ */
 static void record_find(struct room *room, const struct session *s, const struct query_rule *rule, struct span request)
 {
-    static const enum field kept[] = { FIELD_PATIENT_KEY, FIELD_STUDY_UID, FIELD_SERIES_UID, FIELD_BIRTH_DATE,
-                                       FIELD_TEXT_QUERY, FIELD_PATIENT_NAME, FIELD_PATIENT_ID, FIELD_ISSUER,
-                                       FIELD_EVIDENCE,    FIELD_FORM,         FIELD_POSITION,   FIELD_PERIOD_FROM,
-                                       FIELD_PERIOD_UNTIL,       FIELD_FROM_POSITION, FIELD_UNTIL_POSITION, FIELD_DIGEST };
+    static const enum field kept[] = { FIELD_PATIENT_KEY, FIELD_STUDY_UID,    FIELD_SERIES_UID,    FIELD_EVIDENCE,
+                                       FIELD_FORM,        FIELD_POSITION,     FIELD_PERIOD_FROM,   FIELD_PERIOD_UNTIL,
+                                       FIELD_FROM_POSITION, FIELD_UNTIL_POSITION, FIELD_DIGEST };
+    static const enum field searched[] = { FIELD_BIRTH_DATE, FIELD_PATIENT_NAME, FIELD_PATIENT_ID };
     struct writer more = writer_new(8192);
 
     if (rule->event == NULL || fields_uint(request, FIELD_AFTER, 0) != 0)
         return; /* further pages of what was recorded with the first */
     for (size_t i = 0; i < COUNT_OF(kept); i++)
         field_put_some(&more, kept[i], fields_text(request, kept[i]));
+    for (size_t i = 0; i < COUNT_OF(searched); i++)
+        if (fields_text(request, searched[i]).len > 0)
+            field_put_str(&more, FIELD_DETAIL, field_name(searched[i]));
     event_record(room, rule->event, s, "success", NULL, writer_span(&more));
     writer_done(&more);
 }

@@ -13,6 +13,11 @@ static const struct change_rule change_rules[] = {
     { "account-added", SIGNER_ADMIN | SIGNER_MACHINE, "account.added", account_add },
     { "account-changed", SIGNER_ADMIN | SIGNER_MACHINE, "account.changed", account_change },
     { "account-disabled", SIGNER_ADMIN | SIGNER_MACHINE, "account.disabled", account_disable },
+    { "erasure-requested", SIGNER_ADMIN | SIGNER_DPO, "erasure.requested", erasure_request },
+    { "erasure-approved", SIGNER_ADMIN | SIGNER_DPO, "erasure.approved", erasure_approve },
+    { "erasure-withdrawn", SIGNER_ADMIN | SIGNER_DPO, "erasure.withdrawn", erasure_withdraw },
+    { "hold-set", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "hold.set", hold_set },
+    { "hold-lifted", SIGNER_ADMIN | SIGNER_DPO, "hold.lifted", hold_lift },
 };
 
 static const struct change_rule *rule_of(struct span fact)
@@ -29,7 +34,8 @@ static void change_free(struct change *c)
         sodium_memzero(c->request.ptr, c->request.len);
     writer_done(&c->request);
     writer_done(&c->reply);
-    free(c->more);
+    if (c->more_done != NULL)
+        c->more_done(c->more);
     sodium_memzero(c, sizeof *c);
     free(c);
 }

@@ -48,6 +48,8 @@ static uint16_t status_of(enum error_code code)
     case ERR_EXISTS:
     case ERR_DAMAGED:
     case ERR_USAGE:
+    case ERR_ERASED:
+    case ERR_EXPIRED:
         return STATUS_CANNOT_UNDERSTAND;
     }
     return STATUS_CANNOT_UNDERSTAND;

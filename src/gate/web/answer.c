@@ -40,6 +40,9 @@ static unsigned status_of(enum error_code code)
         return 403;
     case ERR_NOT_FOUND:
         return 404;
+    case ERR_ERASED:
+    case ERR_EXPIRED:
+        return 410;
     case ERR_LIMIT:
         return 413;
     case ERR_UNSUPPORTED:

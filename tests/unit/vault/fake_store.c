@@ -9,13 +9,14 @@
 
 #include "base/file.h"
 #include "record/field.h"
+#include "vault/keyring.h"
 
 struct fake_entry {
     struct entry head;
     uint8_t *facts;
     size_t len;
     void *cookie;
-    bool damaged;
+    bool damaged, erased;
 };
 
 struct store {
@@ -201,12 +202,47 @@ bool store_read_entry(struct store *s, uint64_t position, struct entry *out, str
         ok = error_set(err, ERR_NOT_FOUND, "past the end");
     } else if (s->entries[position].damaged) {
         ok = error_set(err, ERR_DAMAGED, "entry");
+    } else if (s->entries[position].erased) {
+        ok = error_set(err, ERR_ERASED, "entry");
     } else {
         *out = s->entries[position].head;
         write_span(facts, span_of(s->entries[position].facts, s->entries[position].len));
     }
     (void)pthread_mutex_unlock(&s->mutex);
     return ok;
+}
+
+bool store_read_header(struct store *s, uint64_t position, struct entry *out, struct error *err)
+{
+    bool ok;
+
+    (void)pthread_mutex_lock(&s->mutex);
+    ok = position < s->committed || error_set(err, ERR_NOT_FOUND, "past the end");
+    if (ok)
+        *out = s->entries[position].head;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return ok;
+}
+
+bool store_read_record(struct store *s, uint64_t position, struct record_seen *out, struct writer *facts,
+                       struct error *err)
+{
+    *out = (struct record_seen){ .position = position };
+    out->readable = store_read_entry(s, position, &out->entry, facts, err);
+    return out->readable;
+}
+
+/* A slot of this store is a position. */
+bool store_erase_units(struct store *s, struct slot_erasure *units, size_t count, struct error *err)
+{
+    (void)err;
+    (void)pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < count; i++) {
+        units[i].due = !s->entries[units[i].slot].erased;
+        s->entries[units[i].slot].erased = true;
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    return true;
 }
 
 bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_t *out, size_t len, struct error *err)

@@ -144,7 +144,7 @@ static int64_t number(sqlite3 *db, const char *text)
 static struct views *new_views(const struct place *p)
 {
     struct error err;
-    struct views *v = views_create(p->dir, key, &err);
+    struct views *v = views_create(p->dir, key, 0, &err);
 
     if (v == NULL || !views_publish(v, &err)) {
         print_error("%s\n", err.text);
@@ -379,7 +379,7 @@ static int open_below(const struct place *p)
     ok = mkdir(closed, 0700) == 0 && chdir(closed) == 0 && mkdir("open", 0755) == 0 && chdir("open") == 0
          && mkdir("vault", 0700) == 0 && chown("vault", 65534, 65534) == 0 && setgid(65534) == 0 && setuid(65534) == 0
          && access(closed, X_OK) != 0;
-    v = ok ? views_create(".", key, &err) : NULL;
+    v = ok ? views_create(".", key, 0, &err) : NULL;
     ok = v != NULL && views_publish(v, &err) && run(views_writer(v), FILL(100));
     views_close(v);
     v = ok ? views_open(".", key, &err) : NULL;

@@ -9,6 +9,7 @@
 #include "vault/folder.h"
 #include "vault/live_views.h"
 #include "vault_fixture.h"
+#include "vault/erasures.h"
 
 /* ---- generated records ---- */
 
@@ -256,5 +257,36 @@ TEST(a_damaged_entry_is_passed_and_counted)
     fixture_done(&f);
 }
 
+#define UNIT(slot) "erasure_unit{slot=" slot ";unit_tag=0123456789abcdef;count=1}"
+
+/* A slot of the fake store is a position. */
+TEST(what_was_erased_leaves_the_views_at_once_and_for_ever)
+{
+    struct fixture f;
+    struct erasure e;
+    char before[256] = "", after[256] = "";
+
+    fixture_init(&f);
+    put_some(&f, 20);
+    fixture_reopen(&f);
+    CHECK(find_count(&f, "query=patients;patient_id=P3") == 1);
+    CHECK(files_in(f.dir, ".db", before, sizeof before) == 1);
+    put(&f, RECORD_RULE, "fact=erasure-requested;actor=a;reason=r;" UNIT("3"));
+    put(&f, RECORD_RULE, "fact=units-erased;actor=b;request=20;" UNIT("3"));
+    CHECK(vault_erasure_at(f.vault, 0, &e) && e.state == ERASURE_DONE && e.unit_count == 1 && !vault_erasure_at(f.vault, 1, &e));
+    CHECK(vault_erase(f.vault, &e, &f.err));
+    CHECK(find_count(&f, "query=patients;patient_id=P3") == 0 && find_count(&f, "query=patients;patient_id=P4") == 1);
+    CHECK(find_count(&f, "query=list;state=erased") == 1 && find_count(&f, "query=list") == 20);
+    CHECK(files_in(f.dir, ".db", after, sizeof after) == 1 && strcmp(before, after) != 0); /* another file, another key */
+    put(&f, RECORD_RULE, "fact=units-erased;actor=b;request=7;" UNIT("5")); /* and the power goes: nothing is done */
+    CHECK(find_count(&f, "query=patients;patient_id=P5") == 1);
+    fixture_reopen(&f);
+    CHECK(vault_reapplied(f.vault) == 1 && find_count(&f, "query=patients;patient_id=P5") == 0);
+    fixture_reopen(&f);
+    CHECK(vault_reapplied(f.vault) == 0 && find_count(&f, "query=list;state=erased") == 2);
+    fixture_done(&f);
+}
+
 TESTS(T(views_are_the_same_however_they_were_folded), T(views_that_cannot_be_used_are_made_again),
-      T(views_that_turn_out_damaged_are_made_again_at_work), T(a_damaged_entry_is_passed_and_counted))
+      T(views_that_turn_out_damaged_are_made_again_at_work), T(a_damaged_entry_is_passed_and_counted),
+      T(what_was_erased_leaves_the_views_at_once_and_for_ever))

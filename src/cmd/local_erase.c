@@ -1,0 +1,250 @@
+/*
+ * What two people do, and what one may: erase, approve, withdraw, erasures, hold, lift, holds. docs/cli.md is the
+ * specification.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/admin.h"
+#include "cmd/json_row.h"
+#include "cmd/options.h"
+#include "cmd/roles.h"
+#include "cmd/secret.h"
+
+/* One row as a line: the fields named, numbers and texts. */
+static void print_fields(struct span row, const enum field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            (void)putchar('\t');
+        if (field_type_of(fields[i]) == FIELD_TYPE_UINT)
+            (void)printf("%" PRIu64, fields_uint(row, fields[i], 0));
+        else
+            print_plain(stdout, fields_text(row, fields[i]));
+    }
+    (void)putchar('\n');
+}
+
+struct listing {
+    bool json;
+    const enum field *fields;
+    size_t count;
+};
+
+static bool print_row(void *context, struct span row)
+{
+    const struct listing *l = context;
+
+    if (l->json)
+        print_json_row(stdout, row, NULL, 0);
+    else
+        print_fields(row, l->fields, l->count);
+    return true;
+}
+
+static bool list_query(struct local *l, const char *query, enum field by, uint64_t number, struct listing *how,
+                       struct error *err)
+{
+    struct writer request = writer_new(256);
+    bool ok;
+
+    field_put_str(&request, FIELD_QUERY, query);
+    if (by != FIELD_NONE)
+        field_put_uint(&request, by, number);
+    ok = session_find(l->session, writer_span(&request), print_row, how, err);
+    writer_done(&request);
+    return ok;
+}
+
+/* What a request or hold covers: a line a unit. */
+static bool print_units(struct local *l, enum field by, uint64_t number, bool json, struct error *err)
+{
+    static const enum field fields[] = { FIELD_UNIT, FIELD_COUNT, FIELD_OTHER_COUNT, FIELD_ISSUER, FIELD_PATIENT_ID,
+                                         FIELD_PATIENT_NAME, FIELD_STATE };
+    struct listing how = { json, fields, COUNT_OF(fields) };
+
+    return list_query(l, "erasure-units", by, number, &how, err);
+}
+
+static void put_selection(struct writer *request, const struct admin_options *o)
+{
+    if (o->study != NULL)
+        field_put_str(request, FIELD_STUDY_UID, o->study);
+    if (o->unit != NULL)
+        field_put_str(request, FIELD_UNIT, o->unit);
+    if (o->patient != NULL) {
+        field_put_str(request, FIELD_ISSUER, o->issuer);
+        field_put_str(request, FIELD_PATIENT_ID, o->patient);
+    }
+}
+
+static bool parse_number(const char *text, uint64_t *out, struct error *err)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return (errno == 0 && end != text && *end == '\0' && text[0] != '-')
+           || error_set(err, ERR_USAGE, "%s is not a number", text);
+}
+
+/* A change of one fact, with what `put` adds; *number (of by) comes from the answer. */
+static bool change_one(struct local *l, const struct admin_options *o, const char *fact, enum field number_field,
+                       uint64_t number, enum field by, uint64_t *answer, struct span *reply, struct error *err)
+{
+    struct writer request;
+    bool ok = admin_begin(o, fact, &request, err);
+
+    put_selection(&request, o);
+    if (number_field != FIELD_NONE)
+        field_put_uint(&request, number_field, number);
+    ok = ok && admin_change(l, &request, reply, err);
+    if (ok && answer != NULL)
+        *answer = fields_uint(*reply, by, 0);
+    secret_wipe(&request);
+    return ok;
+}
+
+static int finish(struct local *l, const char *command, bool ok, const struct error *err)
+{
+    local_close(l);
+    return ok ? 0 : command_failed(command, err);
+}
+
+static bool needs_user(const struct admin_options *o, struct error *err)
+{
+    return o->user != NULL || error_set(err, ERR_USAGE, "give the --user who signs");
+}
+
+int cmd_erase(int argc, char **argv)
+{
+    struct admin_options o;
+    struct local l = { .session = NULL };
+    struct error err = { 0 };
+    struct span reply;
+    uint64_t number;
+    bool ok;
+
+    if (!admin_parse(argc, argv, 1, 1, ADMIN_JSON | ADMIN_SIGN | ADMIN_SELECT | ADMIN_REASON, &o))
+        return 2;
+    ok = needs_user(&o, &err) && local_open(&l, o.arguments[0], o.key_file, &err)
+         && change_one(&l, &o, "erasure-requested", FIELD_NONE, 0, FIELD_REQUEST, &number, &reply, &err);
+    if (ok) {
+        (void)printf(o.json ? "{\"request\": %" PRIu64 "}\n" : "request %" PRIu64 "\n", number);
+        ok = print_units(&l, FIELD_REQUEST, number, o.json, &err);
+    }
+    return finish(&l, "erase", ok, &err);
+}
+
+int cmd_approve(int argc, char **argv)
+{
+    struct admin_options o;
+    struct local l = { .session = NULL };
+    struct error err = { 0 };
+    struct span reply;
+    uint64_t number = 0, units = 0;
+    bool ok;
+
+    if (!admin_parse(argc, argv, 2, 2, ADMIN_JSON | ADMIN_SIGN, &o))
+        return 2;
+    ok = needs_user(&o, &err) && parse_number(o.arguments[1], &number, &err)
+         && local_open(&l, o.arguments[0], o.key_file, &err) && print_units(&l, FIELD_REQUEST, number, o.json, &err)
+         && change_one(&l, &o, "erasure-approved", FIELD_REQUEST, number, FIELD_COUNT, &units, &reply, &err);
+    if (ok)
+        (void)printf(o.json ? "{\"request\": %" PRIu64 ", \"erased\": %" PRIu64 "}\n"
+                            : "request %" PRIu64 ": %" PRIu64 " units erased\n",
+                     number, units);
+    return finish(&l, "approve", ok, &err);
+}
+
+int cmd_withdraw(int argc, char **argv)
+{
+    struct admin_options o;
+    struct local l = { .session = NULL };
+    struct error err = { 0 };
+    struct span reply;
+    uint64_t number = 0;
+    bool ok;
+
+    if (!admin_parse(argc, argv, 2, 2, ADMIN_SIGN, &o))
+        return 2;
+    ok = needs_user(&o, &err) && parse_number(o.arguments[1], &number, &err)
+         && local_open(&l, o.arguments[0], o.key_file, &err)
+         && change_one(&l, &o, "erasure-withdrawn", FIELD_REQUEST, number, FIELD_NONE, NULL, &reply, &err);
+    return finish(&l, "withdraw", ok, &err);
+}
+
+static int list_all(int argc, char **argv, const char *command, const char *query, const enum field *fields, size_t count)
+{
+    struct admin_options o;
+    struct local l = { .session = NULL };
+    struct error err = { 0 };
+    struct listing how;
+    bool ok;
+
+    if (!admin_parse(argc, argv, 1, 1, ADMIN_JSON, &o))
+        return 2;
+    how = (struct listing){ o.json, fields, count };
+    ok = local_open(&l, o.arguments[0], o.key_file, &err) && list_query(&l, query, FIELD_NONE, 0, &how, &err);
+    return finish(&l, command, ok, &err);
+}
+
+int cmd_erasures(int argc, char **argv)
+{
+    static const enum field fields[] = { FIELD_REQUEST, FIELD_STATE, FIELD_COUNT, FIELD_ACTOR, FIELD_APPROVED_BY,
+                                         FIELD_REASON };
+
+    return list_all(argc, argv, "erasures", "erasures", fields, COUNT_OF(fields));
+}
+
+int cmd_hold(int argc, char **argv)
+{
+    struct admin_options o;
+    struct local l = { .session = NULL };
+    struct error err = { 0 };
+    struct span reply;
+    uint64_t number;
+    bool ok;
+
+    if (!admin_parse(argc, argv, 1, 1, ADMIN_JSON | ADMIN_SIGN | ADMIN_SELECT | ADMIN_REASON, &o))
+        return 2;
+    ok = local_open(&l, o.arguments[0], o.key_file, &err)
+         && change_one(&l, &o, "hold-set", FIELD_NONE, 0, FIELD_HOLD, &number, &reply, &err);
+    if (ok) {
+        (void)printf(o.json ? "{\"hold\": %" PRIu64 "}\n" : "hold %" PRIu64 "\n", number);
+        ok = print_units(&l, FIELD_HOLD, number, o.json, &err);
+    }
+    return finish(&l, "hold", ok, &err);
+}
+
+int cmd_lift(int argc, char **argv)
+{
+    struct admin_options o;
+    struct local l = { .session = NULL };
+    struct error err = { 0 };
+    struct span reply;
+    uint64_t number = 0;
+    bool ok;
+
+    if (!admin_parse(argc, argv, 2, 2, ADMIN_SIGN, &o))
+        return 2;
+    ok = needs_user(&o, &err) && parse_number(o.arguments[1], &number, &err)
+         && local_open(&l, o.arguments[0], o.key_file, &err)
+         && change_one(&l, &o, "hold-lifted", FIELD_HOLD, number, FIELD_NONE, NULL, &reply, &err);
+    if (ok) {
+        (void)printf("hold %" PRIu64 ": ", number);
+        print_plain(stdout, fields_text(reply, FIELD_STATE));
+        (void)putchar('\n');
+    }
+    return finish(&l, "lift", ok, &err);
+}
+
+int cmd_holds(int argc, char **argv)
+{
+    static const enum field fields[] = { FIELD_HOLD, FIELD_STATE, FIELD_COUNT, FIELD_ACTOR, FIELD_APPROVED_BY,
+                                         FIELD_REASON };
+
+    return list_all(argc, argv, "holds", "holds", fields, COUNT_OF(fields));
+}

@@ -1,0 +1,42 @@
+/*
+ * What a request means: which erasure units hold records of a study, a patient or a unit, and what else lies in them.
+ *
+ * One walk over the whole log, so that nothing depends on the views; the views only say which identities are linked.
+ */
+#ifndef FANAL_CMD_ROOM_SELECTION_H
+#define FANAL_CMD_ROOM_SELECTION_H
+
+#include "vault/erasures.h"
+#include "vault/vault.h"
+
+#define SELECTION_IDENTITIES_MAX 1000u /* of one patient, links included */
+
+struct selection {
+    struct erasure_unit *units; /* owned */
+    size_t unit_count;
+    uint64_t walked;                      /* records below this were looked at */
+    uint8_t (*tags)[KEYRING_TAG_BYTES];   /* owned: of the patient's identities */
+    size_t tag_count;
+};
+
+void selection_done(struct selection *s);
+
+/*
+ * request: study_uid, or issuer and patient_id, or unit. ERR_NOT_FOUND where nothing is there, ERR_REFUSED for a unit of
+ * Fanal's own (accounts, events), ERR_LIMIT past ERASURE_UNITS_MAX. A job's thread.
+ */
+bool selection_make(struct vault *vault, struct vault_reader *reader, struct span request, struct selection *out,
+                    struct error *err);
+
+/* What stands for a patient in a hold. */
+void patient_tag(struct store *s, struct span issuer, struct span patient_id, uint8_t out[KEYRING_TAG_BYTES]);
+
+/* What came to these units since `since`, and whether a hold is on any of their records. A job's thread. */
+struct still {
+    uint64_t newcomers;
+    uint64_t hold; /* position of the hold that covers one of them; UINT64_MAX: none */
+};
+bool selection_check(struct vault *vault, const struct erasure_unit *units, size_t count, uint64_t since,
+                     struct still *out, struct error *err);
+
+#endif
