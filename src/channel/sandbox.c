@@ -174,6 +174,8 @@ static const struct condition conditions_of_relay[] = {
 static const struct condition conditions_of_vault[] = {
     { SCMP_SYS(clone), 0, 0, NAMESPACES | CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD },
     { SCMP_SYS(prctl), 0, 0, UINT32_MAX, PR_SET_NAME },
+    { SCMP_SYS(setpriority), 0, 0, UINT32_MAX, PRIO_PROCESS }, /* the thread that seals and scrubs steps back */
+    { SCMP_SYS(ioprio_set), 0, 0, UINT32_MAX, 1 },             /* IOPRIO_WHO_PROCESS */
 };
 
 /* ---- profiles ---- */

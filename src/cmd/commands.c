@@ -46,6 +46,13 @@ const struct cli_command cli_commands[] = {
       "  --qr      and as a QR code on the terminal\n"
       "  --print   instead a page of HTML, in French and English, with the QR code\n"
       "  --json    instead one JSON object\n\n" SECRET_HELP },
+    { "repair", cmd_repair, "[--from COPYDIR] [--key-file F] DIR", "Repair what has rotted",
+      "Checks every sealed file, repairs from parity what can be repaired, now and at full\n"
+      "speed, makes damaged seals again and seals what is full. Says what it found. Exits 0\n"
+      "where nothing stays damaged, else 1. Asks a running serve, else opens the vault itself.\n\n"
+      "  --from COPYDIR   takes what parity cannot give from another copy of this vault (a\n"
+      "                   back-up, a twin's directory): only what fits checksum and signed\n"
+      "                   hash. Stop serve first\n\n" SECRET_HELP },
     { "rebuild", cmd_rebuild, "[--key-file F] DIR", "Make the index again from the log",
       "Throws the views away and folds them again. Exits 1 while a serve has DIR.\n\n" SECRET_HELP },
     { "list", cmd_list, "[--json] [--key-file F] DIR", "List the objects and messages, one a line",

@@ -15,6 +15,7 @@ static const struct {
     [SECTION_NONE] = { "", false },         [SECTION_SITE] = { "site", false },
     [SECTION_LISTEN] = { "listen", false }, [SECTION_DICOM] = { "dicom", false },
     [SECTION_LIMITS] = { "limits", false }, [SECTION_DISK] = { "disk", false },
+    [SECTION_SCRUB] = { "scrub", false }, [SECTION_STORE] = { "store", false },
     [SECTION_PEER] = { "peer", true },
     [SECTION_SENDER] = { "sender", true },
 };
@@ -219,6 +220,8 @@ bool conf_parse(struct span text, struct conf *out, struct error *err)
         services[i]->connections = CONF_CONNECTIONS_DEFAULT;
         services[i]->connections_per_address = CONF_CONNECTIONS_PER_ADDRESS_DEFAULT;
     }
+    p.conf.scrub_rate = CONF_SCRUB_RATE_DEFAULT;
+    p.conf.scrub_interval_hours = CONF_SCRUB_INTERVAL_DEFAULT;
     p.conf.peers = calloc(CONF_PEERS_MAX, sizeof *p.conf.peers);
     p.conf.senders = calloc(CONF_SENDERS_MAX, sizeof *p.conf.senders);
     if (p.conf.peers == NULL || p.conf.senders == NULL) {

@@ -27,6 +27,19 @@
 #define CONF_ZONE_SIZE   65
 #define CONF_USER_SIZE   33
 
+/* Scrubbing reads that much, at most, and begins a round that often: a terabyte takes a day and a half. */
+#define CONF_SCRUB_RATE_DEFAULT     ((uint64_t)8 << 20)
+#define CONF_SCRUB_RATE_LEAST       ((uint64_t)1 << 20)
+#define CONF_SCRUB_RATE_MOST        ((uint64_t)1 << 30)
+#define CONF_SCRUB_INTERVAL_DEFAULT 24
+#define CONF_SCRUB_INTERVAL_MOST    8760
+
+/* A log segment's offsets have 32 bits, and a commit may pass its end; a file is the unit in which bodies expire. */
+#define CONF_SEGMENT_LEAST   ((uint64_t)1 << 20)
+#define CONF_SEGMENT_MOST    ((uint64_t)1 << 30)
+#define CONF_BODY_FILE_LEAST ((uint64_t)1 << 20)
+#define CONF_BODY_FILE_MOST  ((uint64_t)16 << 30)
+
 #define CONF_CONNECTIONS_DEFAULT             256
 #define CONF_CONNECTIONS_PER_ADDRESS_DEFAULT 64
 #define CONF_CONNECTIONS_LIMIT               1000 /* nobody may ask for more: each DICOM or HL7 connection is a process */
@@ -73,6 +86,9 @@ struct conf {
     char storage_classes[CONF_STORAGE_CLASSES_MAX][CONF_UID_SIZE]; /* private ones, beside those of PS3.6 */
     size_t storage_class_count;
     uint64_t disk_reserve; /* bytes; 0: the vault's default */
+    uint64_t scrub_rate;   /* bytes a second; 0: off */
+    unsigned scrub_interval_hours;
+    uint64_t segment_bytes, body_file_bytes; /* 0: the vault's defaults */
     struct conf_peer *peers; /* owned */
     size_t peer_count;
     struct conf_sender *senders; /* owned */

@@ -251,6 +251,33 @@ static bool set_disk_reserve(struct parse *p, struct span value)
            || conf_wrong(p, p->line, "a size from 16 MiB to 1 TiB belongs here, like 2 GiB");
 }
 
+static bool set_scrub_rate(struct parse *p, struct span value)
+{
+    if (span_equal(value, SPAN_LIT("off"))) {
+        p->conf.scrub_rate = 0;
+        return true;
+    }
+    return conf_size_parse(value, CONF_SCRUB_RATE_LEAST, CONF_SCRUB_RATE_MOST, &p->conf.scrub_rate)
+           || conf_wrong(p, p->line, "a size from 1 MiB to 1 GiB, each second, belongs here, or off");
+}
+
+static bool set_scrub_interval(struct parse *p, struct span value)
+{
+    return set_number(p, value, 0, CONF_SCRUB_INTERVAL_MOST, &p->conf.scrub_interval_hours);
+}
+
+static bool set_segment_size(struct parse *p, struct span value)
+{
+    return conf_size_parse(value, CONF_SEGMENT_LEAST, CONF_SEGMENT_MOST, &p->conf.segment_bytes)
+           || conf_wrong(p, p->line, "a size from 1 MiB to 1 GiB belongs here, like 256 MiB");
+}
+
+static bool set_body_file_size(struct parse *p, struct span value)
+{
+    return conf_size_parse(value, CONF_BODY_FILE_LEAST, CONF_BODY_FILE_MOST, &p->conf.body_file_bytes)
+           || conf_wrong(p, p->line, "a size from 1 MiB to 16 GiB belongs here, like 1 GiB");
+}
+
 #define LIMIT_SETTERS(service)                                                                                         \
     static bool set_##service##_connections(struct parse *p, struct span value)                                        \
     {                                                                                                                  \
@@ -282,6 +309,10 @@ const struct conf_key conf_keys[] = {
     { SECTION_LIMITS, "https_connections", set_https_connections, false, false },
     { SECTION_LIMITS, "https_connections_per_address", set_https_connections_per_address, false, false },
     { SECTION_DISK, "reserve", set_disk_reserve, false, false },
+    { SECTION_SCRUB, "rate", set_scrub_rate, false, false },
+    { SECTION_SCRUB, "interval", set_scrub_interval, false, false },
+    { SECTION_STORE, "segment_size", set_segment_size, false, false },
+    { SECTION_STORE, "body_file_size", set_body_file_size, false, false },
     { SECTION_PEER, "ae", set_peer_ae, false, true },
     { SECTION_PEER, "address", set_peer_address, true, true },
     { SECTION_PEER, "may", set_peer_may, false, false },

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "cmd/room/serve.h"
 #include "cmd/secret.h"
+#include "cmd/tuned.h"
 
 #define SOCKET_NAME "run/fanal.sock"
 
@@ -78,9 +79,10 @@ static int own_vault(const char *dir, struct span secret, struct channel *channe
     room->epoll_fd = -1;
     ok = read_configuration(dir, &room->conf, &err) && local_become_owner(dir, &err);
     if (ok) {
+        const struct tuning tuning = conf_tuning(&room->conf);
         struct vault_options options = {
             .store = { .clock = &clock_system, .log = &room->log, .secret = secret,
-                       .reserve_bytes = room->conf.disk_reserve },
+                       .reserve_bytes = room->conf.disk_reserve, .tuning = &tuning },
             .timezone = room->conf.timezone,
         };
 
@@ -154,4 +156,18 @@ void local_close(struct local *l)
         while (waitpid(l->child, &status, 0) < 0 && errno == EINTR)
             ;
     l->child = 0;
+}
+
+bool local_options(const char *dir, const char *key_file, struct vault_options *options, struct writer *secret,
+                   struct error *err)
+{
+    static const struct log quiet = { .fd = -1, .clock = &clock_system };
+
+    if (sodium_init() < 0 || !secret_read(key_file, secret, err) || !local_become_owner(dir, err))
+        return false;
+    *options = (struct vault_options){
+        .store = { .clock = &clock_system, .log = &quiet, .secret = writer_span(secret) },
+        .timezone = "UTC",
+    };
+    return true;
 }

@@ -27,4 +27,12 @@ int local_connect(const char *dir, struct error *err);
 /* In a child or before opening files: becomes the owner of DIR/vault where root asks, so that what is written stays his. */
 bool local_become_owner(const char *dir, struct error *err);
 
+/*
+ * For commands that open the store themselves: reads the secret (*secret is to be wiped with secret_wipe()), becomes the
+ * owner, sets *options. Nothing is logged.
+ */
+struct vault_options;
+bool local_options(const char *dir, const char *key_file, struct vault_options *options, struct writer *secret,
+                   struct error *err);
+
 #endif

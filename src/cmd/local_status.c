@@ -13,8 +13,6 @@
 #include "vault/anchor_query.h"
 #include "vault/vault.h"
 
-static const struct log quiet = { .fd = -1, .clock = &clock_system };
-
 /* One name and what it is: a line for people, a member for scripts. Names and values here are the vault's own. */
 static void print_figure(bool json, bool *first, struct span name, const char *value, bool quoted)
 {
@@ -140,18 +138,6 @@ static bool verify_served(int fd, struct outside *o, uint64_t *findings, struct 
     return ok;
 }
 
-static bool with_secret(const char *dir, const char *key_file, struct vault_options *options, struct writer *secret,
-                        struct error *err)
-{
-    if (sodium_init() < 0 || !secret_read(key_file, secret, err) || !local_become_owner(dir, err))
-        return false;
-    *options = (struct vault_options){
-        .store = { .clock = &clock_system, .log = &quiet, .secret = writer_span(secret) },
-        .timezone = "UTC",
-    };
-    return true;
-}
-
 static bool compare_alone(struct store *store, struct outside *o, struct error *err)
 {
     struct writer request = writer_new(256);
@@ -168,7 +154,7 @@ static bool verify_alone(const char *dir, const char *key_file, struct outside *
     struct writer secret = writer_new(SECRET_BYTES_MAX);
     struct vault_options options;
     struct store *store = NULL;
-    bool ok = with_secret(dir, key_file, &options, &secret, err);
+    bool ok = local_options(dir, key_file, &options, &secret, err);
 
     options.store.read_only = true;
     if (ok)
@@ -228,7 +214,7 @@ int cmd_rebuild(int argc, char **argv)
         (void)error_set(&err, ERR_BUSY, "fanal serve has %s: stop it first", o.arguments[0]);
         return command_failed("rebuild", &err);
     }
-    ok = with_secret(o.arguments[0], o.key_file, &options, &secret, &err)
+    ok = local_options(o.arguments[0], o.key_file, &options, &secret, &err)
          && vault_rebuild(o.arguments[0], &options, &err);
     secret_wipe(&secret);
     return ok ? 0 : command_failed("rebuild", &err);

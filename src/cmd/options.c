@@ -6,14 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPT_KEY_FILE = 1, OPT_JSON, OPT_STUDY, OPT_OBJECT, OPT_MESSAGE, OPT_QR, OPT_PRINT, OPT_PAPER };
+enum { OPT_KEY_FILE = 1, OPT_JSON, OPT_STUDY, OPT_OBJECT, OPT_MESSAGE, OPT_QR, OPT_PRINT, OPT_PAPER, OPT_FROM };
 
 static const struct option known[] = {
     { "key-file", required_argument, NULL, OPT_KEY_FILE }, { "json", no_argument, NULL, OPT_JSON },
     { "study", required_argument, NULL, OPT_STUDY },       { "object", required_argument, NULL, OPT_OBJECT },
     { "message", required_argument, NULL, OPT_MESSAGE },   { "qr", no_argument, NULL, OPT_QR },
     { "print", no_argument, NULL, OPT_PRINT },             { "paper", required_argument, NULL, OPT_PAPER },
-    { "checkpoint", required_argument, NULL, OPT_PAPER },  { NULL, 0, NULL, 0 },
+    { "checkpoint", required_argument, NULL, OPT_PAPER },  { "from", required_argument, NULL, OPT_FROM },
+    { NULL, 0, NULL, 0 },
 };
 
 static bool usage(const char *command, const char *what)
@@ -58,6 +59,9 @@ static bool take(int option, struct options *o, unsigned set)
     case OPT_PAPER:
         o->paper = optarg;
         return (set & OPTION_PAPER) != 0;
+    case OPT_FROM:
+        o->from = optarg;
+        return (set & OPTION_FROM) != 0;
     default:
         return false;
     }

@@ -13,6 +13,7 @@ enum option_set {
     OPTION_SELECT = 2, /* --study UID, --object POSITION, --message POSITION: exactly one */
     OPTION_PRINT = 4,  /* --qr, --print */
     OPTION_PAPER = 8,  /* --paper FILE */
+    OPTION_FROM = 16,  /* --from COPYDIR */
 };
 
 struct options {
@@ -24,6 +25,7 @@ struct options {
     uint64_t position;
     bool qr, print;
     const char *paper; /* NULL: none was given */
+    const char *from;  /* NULL: none was given */
 };
 
 /*

@@ -11,11 +11,13 @@
 #include "base/file.h"
 #include "cmd/roles.h"
 #include "cmd/room/serve.h"
+#include "cmd/tuned.h"
 #include "channel/sandbox.h"
 #include "record/moment.h"
 
 /* A passphrase or key file; longer ones are refused when they are read. */
 #define SECRET_BYTES_MAX 65536
+#define HOUR_US          UINT64_C(3600000000)
 
 static bool read_secret(int fd, struct writer *out, struct error *err)
 {
@@ -40,8 +42,12 @@ static bool configure(struct room *room, const struct role *role, char *dir, siz
 static bool open_sealed(struct room *room, const struct role *role, const char *dir, struct error *err)
 {
     struct writer secret = writer_new(SECRET_BYTES_MAX);
+    const struct tuning tuning = conf_tuning(&room->conf);
+    const struct scrub_options scrub = { .rate = room->conf.scrub_rate,
+                                         .interval_us = room->conf.scrub_interval_hours * HOUR_US };
     struct vault_options options = {
-        .store = { .clock = &clock_system, .log = &room->log, .reserve_bytes = room->conf.disk_reserve },
+        .store = { .clock = &clock_system, .log = &room->log, .reserve_bytes = room->conf.disk_reserve,
+                   .tuning = &tuning, .scrub = &scrub },
         .timezone = room->conf.timezone,
     };
     bool ok = read_secret(role->fds[0], &secret, err);

@@ -205,6 +205,11 @@ FIELD(327, CONNECTIONS_MAX, connections_max, UINT) /* START of a gate: peers at 
 FIELD(328, CONNECTIONS_PER_ADDRESS_MAX, connections_per_address_max, UINT)
 FIELD(329, STATUS_TEXT, status_text, TEXT)    /* CRASH: "signal 11", "exit 1" */
 
+/* 400-419: seals and repair */
+FIELD(400, REPAIRED_SECTORS, repaired_sectors, UINT) /* of 512 bytes */
+FIELD(401, SEALS_MADE, seals_made, UINT)
+FIELD(402, LOST_SECTORS, lost_sectors, UINT)  /* that neither parity nor another copy gives */
+
 /* 420-439: the disk; what a second walk found */
 FIELD(420, SPACE_LEVEL, space_level, UINT)    /* enum space_level of an alarm: 0 fine, 1 30 days … 4 full */
 FIELD(421, SPACE_STATE, space_state, TEXT)    /* "ok", "days-30", "days-15", "days-5", "full" */

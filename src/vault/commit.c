@@ -458,6 +458,8 @@ static enum duty next_duty(struct store *s)
 
         if (latched && s->open != NULL)
             return DUTY_FAIL;
+        s->unconfirmed = s->unconfirmed || s->want_confirm;
+        s->want_confirm = false;
         if (s->open != NULL && (s->kicked || s->stop))
             return DUTY_COMMIT;
         if (s->want_growth && !latched)

@@ -286,6 +286,26 @@ bool confirm_snapshot(struct store *s, struct ledger *out, struct error *err)
     return found || error_set(err, ERR_DAMAGED, "both confirm files are damaged or missing");
 }
 
+bool confirm_edge(struct store *s, struct ledger *out)
+{
+    struct writer w = writer_new(CONFIRM_BYTES_MAX);
+    uint64_t sequence = 0;
+    bool found = false;
+
+    for (int i = 0; i < COPIES; i++) {
+        struct confirm_file f = { 0 };
+        struct reader r;
+
+        if (!read_copy(s, i, &w, &f) || (found && f.sequence <= sequence))
+            continue;
+        r = reader_over(f.ledger);
+        found = ledger_load(out, &r, f.end.marker.size, NULL) || found;
+        sequence = f.sequence;
+    }
+    writer_done(&w);
+    return found;
+}
+
 void confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings)
 {
     struct writer w = writer_new(CONFIRM_BYTES_MAX);

@@ -192,6 +192,34 @@ static bool slot_load(struct keyring *k, uint32_t number, const uint8_t *best, s
     return true;
 }
 
+bool keyring_mend_slots(struct keyring *k, uint32_t first, uint32_t *next, keyring_finding *report, void *context,
+                        struct error *err)
+{
+    uint8_t *a = malloc((size_t)SLOTS_READ * KEYRING_SLOT_BYTES);
+    uint8_t *b = malloc((size_t)SLOTS_READ * KEYRING_SLOT_BYTES);
+    bool ok = (a != NULL && b != NULL) || error_set(err, ERR_MEMORY, "no memory to read the keyring");
+    uint32_t got = 0;
+
+    if (ok) {
+        uint32_t in_a = read_slots(k->fd[0], first, a), in_b = read_slots(k->fd[1], first, b);
+
+        got = in_a > in_b ? in_a : in_b;
+    }
+    for (uint32_t i = 0; ok && i < got; i++) {
+        const uint8_t *best;
+        enum slot_verdict v = slot_judge(&k->binding, first + i, a + (size_t)i * KEYRING_SLOT_BYTES,
+                                         b + (size_t)i * KEYRING_SLOT_BYTES, &best);
+
+        if (v >= SLOT_DAMAGED_0)
+            report_slot(report, context, v, first + i);
+        ok = (v != SLOT_DAMAGED_0 && v != SLOT_DAMAGED_1) || slot_heal(k, first + i, best, err);
+    }
+    *next = first + got;
+    free(a);
+    free(b);
+    return ok;
+}
+
 /* Walks both copies: takes them into memory (load), completes what a cut left unfinished (heal), reports damage. */
 static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *report, void *context, struct error *err)
 {

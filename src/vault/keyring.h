@@ -165,6 +165,15 @@ struct slot_erasure {
  */
 bool keyring_erase(struct keyring *k, struct slot_erasure *e, size_t count, struct error *err);
 
+/*
+ * Mends a header that is not as it was, and up to 512 slots from `first` on that one copy holds whole, from the other
+ * copy; what was wrong goes to report, what both copies lost is "lost". *next: the first slot not looked at; `first`: no
+ * more. Of the thread that grows and changes, or with what keeps that one away.
+ */
+bool keyring_mend_headers(struct keyring *k, keyring_finding *report, void *context, struct error *err);
+bool keyring_mend_slots(struct keyring *k, uint32_t first, uint32_t *next, keyring_finding *report, void *context,
+                        struct error *err);
+
 /* Compares both copies, byte by byte of meaning. Reads only. */
 bool keyring_check(struct keyring *k, keyring_finding *report, void *context, struct error *err);
 

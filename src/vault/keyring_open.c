@@ -185,6 +185,22 @@ bool keyring_unseal(struct keyring *k, struct span secret, bool read_only, keyri
     return true;
 }
 
+bool keyring_mend_headers(struct keyring *k, keyring_finding *report, void *context, struct error *err)
+{
+    struct headers h;
+
+    headers_read(&h, k->fd);
+    for (int i = 0; i < KEYRING_COPIES; i++) {
+        if (h.whole[i] && memcmp(h.bytes[i], k->header, KEYRING_HEADER_BYTES) == 0)
+            continue;
+        report(context, header_damaged[i]);
+        if (!disk_write_at(k->disk, k->fd[i], span_of(k->header, KEYRING_HEADER_BYTES), 0, err)
+            || !disk_sync(k->disk, k->fd[i], err))
+            return error_within(err, "%s", keyring_copy_names[i]);
+    }
+    return true;
+}
+
 void keyring_headers_check(struct keyring *k, keyring_finding *report, void *context)
 {
     struct headers h;

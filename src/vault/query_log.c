@@ -125,6 +125,12 @@ static void put_store(struct query *q)
     put_figure(q, SPAN_LIT("damaged"), s.damaged);
     put_figure(q, SPAN_LIT("commits"), s.commits);
     put_figure(q, SPAN_LIT("syncs"), s.syncs);
+    put_figure(q, SPAN_LIT("sealed_files"), s.sealed_files);
+    put_figure(q, SPAN_LIT("unsealed_files"), s.data_files > s.sealed_files ? s.data_files - s.sealed_files : 0);
+    put_figure(q, SPAN_LIT("seal_bytes"), s.seal_bytes);
+    put_figure(q, SPAN_LIT("last_full_scrub"), s.scrub_ended_us);
+    put_figure(q, SPAN_LIT("repaired_sectors"), s.repaired_sectors);
+    put_figure(q, SPAN_LIT("damaged_files"), s.damaged_files);
     query_put_space(q, &s);
 }
 

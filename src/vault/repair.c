@@ -171,6 +171,7 @@ static bool repair_file(struct repair *r, size_t directory, const char *name, st
 {
     struct mend_result m;
     struct error why = { 0 };
+    bool damaged;
 
     if (r->copy != NULL && !consider_copy(r, name, err))
         return false;
@@ -179,7 +180,11 @@ static bool repair_file(struct repair *r, size_t directory, const char *name, st
             *err = why;
             return false;
         }
-        scrub_seal_lost(r->sl, directory, name); /* it is made below, if the file is full */
+        if (!scrub_unsealed(r->sl, directory, name, &damaged, err)) /* its seal is made below, if it is full */
+            return false;
+        r->done.lost += damaged ? 1 : 0;
+        if (damaged)
+            say(r, "%s: records in it are damaged, and it is not sealed yet", name);
         return true;
     }
     r->done.sectors += m.repaired;
@@ -208,7 +213,6 @@ static bool repair_directory(struct repair *r, const char *root, size_t director
 
 static bool seal_what_is_full(struct repair *r, struct error *err)
 {
-    uint64_t before = atomic_load(&r->sl->s->seals);
     struct error why = { 0 };
     bool did = true, ok = true;
 
@@ -220,8 +224,19 @@ static bool seal_what_is_full(struct repair *r, struct error *err)
     }
     if (!ok)
         *err = why;
-    r->done.seals += atomic_load(&r->sl->s->seals) - before;
+    r->done.seals += r->sl->made;
+    r->sl->made = 0;
     return ok;
+}
+
+/* Nobody else takes the events of a store that only this command has open. */
+static bool record_events(struct store *s, struct error *err)
+{
+    struct store_event e;
+
+    while (store_next_event(s, &e))
+        start_event(s, e.event, e.detail);
+    return start_events_record(s, err);
 }
 
 bool store_repair(struct store *s, const char *copy, verify_report *report, void *context, struct store_repair *out,
@@ -247,6 +262,7 @@ bool store_repair(struct store *s, const char *copy, verify_report *report, void
              && (copy == NULL || repair_directory(&r, copy, n, err));
     ok = ok && scrub_rest(r.sl, err) && seal_what_is_full(&r, err);
     sealer_save(r.sl, true);
+    ok = ok && (!own || record_events(s, err));
     (void)pthread_mutex_unlock(&r.sl->work);
     atomic_store(&r.sl->hurry, false);
     sealer_wake(s);

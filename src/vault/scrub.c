@@ -140,6 +140,13 @@ static void tell_result(struct sealer *sl, const char *name, const struct mend_r
     }
 }
 
+static uint32_t segment_of(const char *name)
+{
+    return (uint32_t)strtoul(name + strlen("log/"), NULL, 10);
+}
+
+static bool scrub_index_of(struct sealer *sl, const char *name, struct error *err);
+
 bool scrub_file(struct sealer *sl, const char *name, const char *copy, verify_report *report, void *context,
                 struct mend_result *out, struct error *err)
 {
@@ -167,15 +174,26 @@ bool scrub_file(struct sealer *sl, const char *name, const char *copy, verify_re
         mend_forget(sl->s);
     tell_result(sl, name, &r, seal_mended);
     *out = r;
-    return true;
+    return strncmp(name, "log/", 4) != 0 || scrub_index_of(sl, name, err);
+}
+
+/* A sealed segment says where its entries are: the ledger's index is checked, and mended, from that. */
+static bool scrub_index_of(struct sealer *sl, const char *name, struct error *err)
+{
+    struct writer contents = writer_new((size_t)64 << 20);
+    struct sidecar sc;
+    bool ok = true;
+
+    if (!sidecar_open(sl->s, sl->s->disk.root, name, &sc, NULL))
+        return true;
+    if (sidecar_contents(&sc, &contents, NULL))
+        ok = scrub_index(sl, segment_of(name), sc.h.first, writer_span(&contents), err);
+    sidecar_close(&sc);
+    writer_done(&contents);
+    return ok;
 }
 
 /* ---- a file that has no seal ---- */
-
-static uint32_t segment_of(const char *name)
-{
-    return (uint32_t)strtoul(name + strlen("log/"), NULL, 10);
-}
 
 /* The number of a shared body file; 0: another name. */
 static uint32_t number_of(enum body_class c, const char *name)
@@ -185,7 +203,8 @@ static uint32_t number_of(enum body_class c, const char *name)
     return sscanf(name + strlen(body_class_dirs[c]) + 1, "%6u-%8u", &f.month, &f.number) == 2 ? f.number : 0;
 }
 
-void scrub_seal_lost(struct sealer *sl, size_t directory, const char *name)
+/* The seal of a file is lost: where it had one, sealing goes back to it. */
+static void scrub_seal_lost(struct sealer *sl, size_t directory, const char *name)
 {
     if (directory == 0 ? segment_of(name) >= sl->state.segments
         : directory <= BODY_CLASS_COUNT
@@ -204,11 +223,12 @@ void scrub_seal_lost(struct sealer *sl, size_t directory, const char *name)
     sealer_tell(sl, "scrub.damaged", "failed", "%s: its seal is lost and is made again", name);
 }
 
-static bool live_segment(struct sealer *sl, const char *name, struct error *err)
+static bool live_segment(struct sealer *sl, const char *name, bool *damaged, struct error *err)
 {
     uint32_t number = segment_of(name);
     struct segment_check c;
     address end;
+    bool ok;
 
     (void)pthread_mutex_lock(&sl->s->lock);
     end = address_of(sl->s->told.segment, sl->s->told.offset);
@@ -217,37 +237,37 @@ static bool live_segment(struct sealer *sl, const char *name, struct error *err)
         return true;
     if (!sealing_check_segment(sl, number, number == address_segment(end) ? end : address_of(number + 1, 0), &c, err))
         return false;
-    if (c.damaged)
-        report_damage(sl, name, "records in it are damaged");
-    else
-        forget_damage(sl, name);
+    *damaged = c.damaged;
+    ok = scrub_index(sl, number, c.first, writer_span(&c.contents), err);
     writer_done(&c.contents);
-    return true;
+    return ok;
 }
 
-static bool live_bodies(struct sealer *sl, enum body_class c, const char *name, struct error *err)
+static bool live_bodies(struct sealer *sl, enum body_class c, const char *name, bool *damaged, struct error *err)
 {
     const struct class_state *now = &sl->state.classes[c - 1];
     uint32_t number = number_of(c, name);
-    bool damaged;
 
     if (number == 0 || number != now->number)
         return true; /* full and about to be sealed, or nobody's yet */
-    if (!sealing_check_bodies(sl, c, number, now->first, atomic_load(&sl->s->confirmed_size), &damaged, err))
-        return false;
-    if (damaged)
-        report_damage(sl, name, "bodies in it are damaged");
-    else
-        forget_damage(sl, name);
-    return true;
+    return sealing_check_bodies(sl, c, number, now->first, atomic_load(&sl->s->confirmed_size), damaged, err);
 }
 
-static bool scrub_unsealed(struct sealer *sl, const char *name, struct error *err)
+bool scrub_unsealed(struct sealer *sl, size_t directory, const char *name, bool *damaged, struct error *err)
 {
-    scrub_seal_lost(sl, sl->directory, name);
-    if (sl->directory == 0)
-        return segment_of(name) < sl->state.segments || live_segment(sl, name, err);
-    return sl->directory > BODY_CLASS_COUNT || live_bodies(sl, (enum body_class)sl->directory, name, err);
+    bool ok = true;
+
+    *damaged = false;
+    scrub_seal_lost(sl, directory, name);
+    if (directory == 0)
+        ok = segment_of(name) < sl->state.segments || live_segment(sl, name, damaged, err);
+    else if (directory <= BODY_CLASS_COUNT)
+        ok = live_bodies(sl, (enum body_class)directory, name, damaged, err);
+    if (ok && *damaged)
+        report_damage(sl, name, "records in it are damaged, and it is not sealed yet");
+    else if (ok)
+        forget_damage(sl, name);
+    return ok;
 }
 
 /* ---- the round ---- */
@@ -268,6 +288,7 @@ static bool scrub_one(struct sealer *sl, const char *name, struct error *err)
     char beside[NAME_BYTES_MAX];
     struct mend_result r;
     struct error why = { 0 };
+    bool damaged;
 
     sidecar_name(name, beside);
     forget_pages(sl->s, name);
@@ -275,7 +296,7 @@ static bool scrub_one(struct sealer *sl, const char *name, struct error *err)
     if (scrub_file(sl, name, NULL, NULL, NULL, &r, &why))
         return true;
     if (why.code == ERR_NOT_FOUND || why.code == ERR_DAMAGED)
-        return scrub_unsealed(sl, name, err);
+        return scrub_unsealed(sl, sl->directory, name, &damaged, err);
     *err = why;
     return false;
 }

@@ -10,9 +10,14 @@ const char *scrub_directory(size_t n);
 bool names_load(struct name_list *l, struct store *s, const char *dir, const char *after, struct error *err);
 /* The same below another copy's directory `vault`. */
 bool names_load_below(struct name_list *l, const char *root, const char *dir, const char *after, struct error *err);
-/* The seal of a file is lost: where it had one, sealing goes back to it. */
-void scrub_seal_lost(struct sealer *sl, size_t directory, const char *name);
+/*
+ * A file without a seal: one that was sealed goes back to be sealed, one that is not full yet is checked against the log
+ * (*damaged).
+ */
+bool scrub_unsealed(struct sealer *sl, size_t directory, const char *name, bool *damaged, struct error *err);
 /* Keyring copies, confirm files, ledger: doubled or made from the log, they are mended without a seal. */
 bool scrub_rest(struct sealer *sl, struct error *err);
+/* The index's addresses of a segment's entries, against its table of contents (4 bytes an entry, from position first on). */
+bool scrub_index(struct sealer *sl, uint32_t segment, uint64_t first, struct span contents, struct error *err);
 
 #endif

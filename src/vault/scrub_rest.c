@@ -1,9 +1,200 @@
-/* What lies in no data file: keyring copies, confirm files, ledger. See scrub.h. */
+/*
+ * What has no seal because it is doubled, or can be made again: keyring copies, confirm files, ledger. See scrub.h.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
 #include "vault/scrub.h"
+
+/* ---- keyring ---- */
+
+static void keyring_told(void *context, const char *text)
+{
+    struct sealer *sl = context;
+    bool lost = strstr(text, "lost") != NULL; /* in both copies */
+
+    sealer_tell(sl, lost ? "scrub.damaged" : "scrub.repaired", lost ? "failed" : "success", "%s%s", text,
+                lost ? "" : ", and is mended from the other copy");
+}
+
+/* Piece by piece: the lock keeps a confirm, and with it every commit, waiting. */
+static bool scrub_keyring(struct sealer *sl, struct error *err)
+{
+    uint32_t first = 0, next = 0;
+    bool ok, more = true;
+
+    (void)pthread_mutex_lock(&sl->s->confirm_lock);
+    ok = keyring_mend_headers(sl->s->keyring, keyring_told, sl, err);
+    (void)pthread_mutex_unlock(&sl->s->confirm_lock);
+    while (ok && more) {
+        (void)pthread_mutex_lock(&sl->s->confirm_lock);
+        ok = keyring_mend_slots(sl->s->keyring, first, &next, keyring_told, sl, err);
+        (void)pthread_mutex_unlock(&sl->s->confirm_lock);
+        more = next > first;
+        if (ok && !sealer_pace(sl, (uint64_t)(next - first) * KEYRING_SLOT_BYTES * 2))
+            ok = error_set(err, ERR_BUSY, "interrupted");
+        first = next;
+    }
+    return ok;
+}
+
+/* ---- confirm files and checkpoint ---- */
+
+static void confirm_told(void *context, const char *text)
+{
+    sealer_tell(context, "scrub.repaired", "success", "%s, and is written again", text);
+}
+
+static void scrub_confirm(struct sealer *sl)
+{
+    struct store *s = sl->s;
+    uint64_t findings = 0, size;
+    struct hash root;
+
+    (void)pthread_mutex_lock(&s->confirm_lock);
+    confirm_check(s, confirm_told, sl, &findings);
+    if (!checkpoint_read(s, &sl->seal, &size, &root)) {
+        confirm_told(sl, "checkpoint is damaged or missing");
+        findings++;
+    }
+    (void)pthread_mutex_unlock(&s->confirm_lock);
+    if (findings == 0)
+        return;
+    (void)pthread_mutex_lock(&s->lock);
+    s->want_confirm = true;
+    (void)pthread_cond_signal(&s->work);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- tiles ---- */
+
+static uint64_t full_tiles(const struct ledger *l, unsigned level)
+{
+    return l->tree.size >> (8 * (level + 1));
+}
+
+static bool tile_root(struct sealer *sl, const struct hash hashes[TILE_HASHES], struct hash *out, struct error *err)
+{
+    struct merkle whole = { 0 };
+
+    for (unsigned i = 0; i < TILE_HASHES; i++)
+        if (!merkle_append(&whole, &sl->seal, &hashes[i], err))
+            return false;
+    *out = whole.edge[0];
+    return true;
+}
+
+/* What the tile above, or the confirm file's edge, says of a tile; false where the tile above cannot be read. */
+static bool tile_parent(struct sealer *sl, const struct ledger *l, unsigned level, uint64_t number, struct hash *out)
+{
+    uint64_t full = full_tiles(l, level + 1) * TILE_HASHES;
+    struct hash above[TILE_HASHES];
+
+    if (number >= full) {
+        *out = l->levels[level + 1].hashes[number - full];
+        return true;
+    }
+    if (!tile_read(&sl->s->disk, level + 1, number / TILE_HASHES, above))
+        return false;
+    *out = above[number % TILE_HASHES];
+    return true;
+}
+
+/* A tile from what is below it: entries, or the roots of tiles. False where some of that is lost. */
+static bool tile_again(struct sealer *sl, unsigned level, uint64_t number, struct hash out[TILE_HASHES])
+{
+    struct writer entry = writer_new(ENTRY_BYTES_MAX);
+    bool ok = true;
+
+    for (unsigned i = 0; ok && i < TILE_HASHES; i++) {
+        uint64_t child = number * TILE_HASHES + i;
+        struct hash below[TILE_HASHES];
+        struct entry_header h;
+
+        if (level == 0)
+            ok = entry_find(sl->s, child, &h, &entry, NULL)
+                 && merkle_leaf(&sl->seal, &(struct span){ entry.ptr, entry.len }, 1, &out[i], NULL);
+        else
+            ok = tile_read(&sl->s->disk, level - 1, child, below) && tile_root(sl, below, &out[i], NULL);
+    }
+    writer_done(&entry);
+    return ok;
+}
+
+static bool scrub_tile(struct sealer *sl, const struct ledger *l, unsigned level, uint64_t number, struct error *err)
+{
+    struct hash hashes[TILE_HASHES], want, got;
+    char name[TILE_NAME_MAX];
+
+    if (!tile_parent(sl, l, level, number, &want))
+        return true; /* said already */
+    if (tile_read(&sl->s->disk, level, number, hashes)) {
+        if (!tile_root(sl, hashes, &got, err))
+            return false;
+        if (memcmp(got.bytes, want.bytes, HASH_BYTES) == 0)
+            return true;
+    }
+    tile_name(level, number, name);
+    if (!tile_again(sl, level, number, hashes) || !tile_root(sl, hashes, &got, err)
+        || memcmp(got.bytes, want.bytes, HASH_BYTES) != 0) {
+        sealer_tell(sl, "scrub.damaged", "failed", "%s cannot be made again: what is below it is damaged", name);
+        return true;
+    }
+    if (!tile_write(&sl->s->disk, level, number, hashes, err))
+        return false;
+    sealer_tell(sl, "scrub.repaired", "success", "%s, made again from the log", name);
+    return true;
+}
+
+/* From the top, so that a tile is judged by one that was judged before it; the topmost by the confirm files. */
+static bool scrub_tiles(struct sealer *sl, struct error *err)
+{
+    struct ledger *l = calloc(1, sizeof *l);
+    bool ok = l != NULL || error_set(err, ERR_MEMORY, "no memory for the ledger's edge");
+
+    if (ok && confirm_edge(sl->s, l))
+        for (unsigned level = TILE_LEVELS - 1; ok && level-- > 0;)
+            for (uint64_t n = 0; ok && n < full_tiles(l, level); n++) {
+                ok = scrub_tile(sl, l, level, n, err);
+                if (ok && !sealer_pace(sl, sizeof(struct hash) * TILE_HASHES))
+                    ok = error_set(err, ERR_BUSY, "interrupted");
+            }
+    free(l);
+    return ok;
+}
+
+/* ---- index ---- */
+
+bool scrub_index(struct sealer *sl, uint32_t segment, uint64_t first, struct span contents, struct error *err)
+{
+    struct ledger *l = &sl->s->ledger;
+    struct reader r = reader_over(contents);
+    uint64_t indexed = ledger_indexed(l), wrong = 0;
+
+    for (uint64_t p = first; reader_left(&r) >= 4 && p < indexed; p++) {
+        uint32_t offset = read_u32le(&r);
+        struct writer fresh = writer_new(8);
+        bool ok;
+
+        if (offset == 0 || ledger_address(l, p) == address_of(segment, offset))
+            continue;
+        write_u64le(&fresh, address_of(segment, offset));
+        ok = disk_write_at(&sl->s->disk, l->index_fd, writer_span(&fresh), p * 8, err);
+        writer_done(&fresh);
+        if (!ok)
+            return false;
+        wrong++;
+    }
+    if (wrong == 0)
+        return true;
+    sealer_tell(sl, "scrub.repaired", "success", "ledger/index: %llu places, from log/%08u.seg",
+                (unsigned long long)wrong, segment);
+    return disk_sync(&sl->s->disk, l->index_fd, err);
+}
 
 bool scrub_rest(struct sealer *sl, struct error *err)
 {
-    (void)sl;
-    (void)err;
-    return true;
+    scrub_confirm(sl);
+    return scrub_keyring(sl, err) && scrub_tiles(sl, err);
 }

@@ -165,17 +165,21 @@ static bool sealed_already(struct sealer *sl, const char *name)
 
 static bool make(struct sealer *sl, struct sidecar_order *order, struct error *err)
 {
+    char beside[NAME_BYTES_MAX];
     uint64_t size = 0;
+    bool again;
 
     order->made_us = clock_wall_us(sl->s->clock);
     order->pace = sealer_pace;
     order->pace_context = sl;
+    sidecar_name(order->name, beside);
+    again = disk_exists(&sl->s->disk, beside);
     if (!disk_exists(&sl->s->disk, order->name))
         return true; /* lost, or expired: verify says which records that is */
     if (!sidecar_make(sl->s, mender_code(sl->mender), order, &size, err))
         return false;
-    atomic_fetch_add(&sl->s->seals, 1);
-    atomic_fetch_add(&sl->s->seal_bytes, size);
+    atomic_fetch_add(&sl->s->seals, again ? 0 : 1);
+    atomic_fetch_add(&sl->s->seal_bytes, again ? 0 : size);
     sl->made++;
     sl->made_bytes += size;
     (void)snprintf(sl->made_name, sizeof sl->made_name, "%.64s", order->name);

@@ -232,8 +232,6 @@ void store_measure(struct store *s)
     atomic_store(&s->disk_bytes, sum + bytes_in(s, "views"));
 }
 
-static bool record_start_events(struct store *s, struct error *err);
-
 static bool open_parts(struct store *s, const struct store_options *o, struct error *err)
 {
     uint64_t size;
@@ -271,7 +269,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
     if (s->event_fd < 0)
         return error_errno(err, "eventfd");
     return s->read_only
-           || (open_outputs(s, err) && commit_start(s, err) && record_start_events(s, err)
+           || (open_outputs(s, err) && commit_start(s, err) && start_events_record(s, err)
                && (o->scrub == NULL || sealer_start(s, o->scrub, err)));
 }
 
@@ -448,7 +446,7 @@ bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], str
 }
 
 /* What recovery did is recorded, and committed before the store is given out. */
-static bool record_start_events(struct store *s, struct error *err)
+bool start_events_record(struct store *s, struct error *err)
 {
     struct reader r = reader_over(writer_span(&s->start_events));
     uint64_t now = clock_wall_us(s->clock), position = 0;

@@ -140,6 +140,7 @@ struct store {
     struct plan plan;
     bool stop;
     bool want_growth;
+    bool want_confirm; /* a copy of what it writes has rotted */
     enum error_code latched; /* after it nothing is acknowledged */
     struct error growth_error;
 
@@ -222,6 +223,8 @@ bool confirm_write(struct store *s, struct error *err);
 bool confirm_read(struct store *s);
 /* The confirmed tree: its edge and unfinished tiles into *out, which opens nothing. Any thread. */
 bool confirm_snapshot(struct store *s, struct ledger *out, struct error *err);
+/* The newest whole copy's edge of the tree, into a ledger of zeros that nobody opens. */
+bool confirm_edge(struct store *s, struct ledger *out);
 void confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings);
 /* The checkpoint's signed note for a tree. */
 bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w,
@@ -274,5 +277,7 @@ bool recover(struct store *s, struct error *err);
 /* Remembers what was wrong at the start. */
 void start_finding(struct store *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void start_event(struct store *s, const char *event, const char *detail);
+/* Appends and commits them. The owner's. */
+bool start_events_record(struct store *s, struct error *err);
 
 #endif

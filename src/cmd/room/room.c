@@ -36,6 +36,7 @@ static void store_ready(struct room *room, struct watched *self)
 {
     (void)self;
     put_completed(room);
+    store_events_record(room);
 }
 
 static void vault_ready(struct room *room, struct watched *self)

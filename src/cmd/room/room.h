@@ -184,6 +184,9 @@ void news_out(struct room *room);
 void event_record(struct room *room, const char *event, const struct session *s, const char *outcome, const char *reason,
                   struct span more);
 
+/* Records what the store's background did: seals, repairs, damage. */
+void store_events_record(struct room *room);
+
 /*
  * The same for what somebody does who was not let in: at most STRANGER_EVENTS_PER_MINUTE of an address in a minute,
  * so that knocking fills neither the log of records nor that of lines. What was left out is counted and follows as one

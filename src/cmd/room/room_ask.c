@@ -28,6 +28,7 @@ enum asker {
 static void run_checkpoint(struct job *job, struct vault_reader *reader);
 static void run_verify(struct job *job, struct vault_reader *reader);
 static void run_evidence(struct job *job, struct vault_reader *reader);
+static void run_repair(struct job *job, struct vault_reader *reader);
 
 static const struct query_rule {
     const char *query;
@@ -57,6 +58,7 @@ static const struct query_rule {
     { "tls-key", ASKER_WEB, NULL, false },
     { "checkpoint", ASKER_LOCAL, NULL, false, run_checkpoint },
     { "verify", ASKER_LOCAL, "verified", true, run_verify },
+    { "repair", ASKER_LOCAL, "scrub.asked", true, run_repair },
     { "evidence", ASKER_LOCAL, "evidence.made", true, run_evidence },
     { "evidence-signature", ASKER_LOCAL, "evidence.signed", true, run_evidence },
 };
@@ -208,6 +210,25 @@ static void run_evidence(struct job *job, struct vault_reader *reader)
 
     (void)evidence_find(a->room->store, reader, writer_span(&a->request), row_out, a, &a->err);
     a->slow_reader = a->slow_reader || !session_has_room(a->session);
+}
+
+/* A row for each sentence, the last one with the figures. */
+static void run_repair(struct job *job, struct vault_reader *reader)
+{
+    struct ask *a = (struct ask *)job;
+    struct store_repair done;
+    struct writer w = writer_new(256);
+
+    (void)reader;
+    if (store_repair(a->room->store, NULL, finding_out, a, &done, &a->err)) {
+        field_put_uint(&w, FIELD_REPAIRED_SECTORS, done.sectors);
+        field_put_uint(&w, FIELD_SEALS_MADE, done.seals);
+        field_put_uint(&w, FIELD_LOST_SECTORS, done.lost);
+        if (!a->slow_reader)
+            a->slow_reader = !session_row_out(a->session, a->id, writer_span(&w));
+    }
+    a->slow_reader = a->slow_reader || !session_has_room(a->session);
+    writer_done(&w);
 }
 
 static void queue(struct room *room, struct ask *a, struct jobs *jobs)

@@ -52,6 +52,21 @@ void event_record(struct room *room, const char *event, const struct session *s,
     writer_done(&w);
 }
 
+void store_events_record(struct room *room)
+{
+    struct store_event e;
+
+    while (store_next_event(room->store, &e)) {
+        struct writer more = writer_new(1024);
+
+        field_put_str(&more, FIELD_DETAIL, e.detail);
+        event_record(room, e.event, NULL, e.outcome, NULL, writer_span(&more));
+        if (strcmp(e.outcome, "success") != 0)
+            log_warn(&room->log, "vault.finding", f_str("finding", e.detail));
+        writer_done(&more);
+    }
+}
+
 static void tell_count(struct room *room, struct stranger *n)
 {
     struct writer more = writer_new(256);

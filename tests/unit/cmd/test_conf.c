@@ -20,7 +20,9 @@
     "[peer MR]\nae=MR\naddress=10.2.0.0/16 ; the ward\nissuer = HOSPITAL\n"                                            \
     "[sender LIS] # results\naddress = 10.3.0.1\nissuer = LAB\nunsupported = keep\n"                                   \
     "[limits]\ndicom_connections = 16\nhttps_connections_per_address = 2\n"                                          \
-    "[disk]\nreserve = 500 MiB\n"
+    "[disk]\nreserve = 500 MiB\n"                                                                                  \
+    "[scrub]\nrate = 20 MiB\ninterval = 48\n"                                                                      \
+    "[store]\nsegment_size = 2 MiB\nbody_file_size = 3 MiB\n"
 
 TEST(every_key_is_read)
 {
@@ -41,6 +43,8 @@ TEST(every_key_is_read)
     CHECK(c.dicom.connections == 16 && c.https.connections_per_address == 2);
     CHECK(c.hl7.connections == CONF_CONNECTIONS_DEFAULT);
     CHECK(c.disk_reserve == (uint64_t)500 << 20);
+    CHECK(c.scrub_rate == (uint64_t)20 << 20 && c.scrub_interval_hours == 48);
+    CHECK(c.segment_bytes == (uint64_t)2 << 20 && c.body_file_bytes == (uint64_t)3 << 20);
     conf_done(&c);
 }
 
@@ -51,6 +55,7 @@ TEST(nothing_is_needed)
 
     CHECK_ROW(err.text, conf_parse(SPAN_LIT(""), &c, &err));
     CHECK(strcmp(c.timezone, "UTC") == 0 && strcmp(c.ae, "FANAL") == 0 && c.peer_count == 0);
+    CHECK(c.scrub_rate == CONF_SCRUB_RATE_DEFAULT && c.scrub_interval_hours == CONF_SCRUB_INTERVAL_DEFAULT);
     conf_done(&c);
 }
 
@@ -126,6 +131,13 @@ TEST(what_is_wrong_is_named_with_its_line)
         { "a reserve too large", "[disk]\nreserve = 1025 GiB\n", "line 2: reserve: a size" },
         { "a reserve whose bytes would wrap", "[disk]\nreserve = 16777216 TiB\n", "line 2: reserve: a size" },
         { "a reserve below nothing", "[disk]\nreserve = -2 GiB\n", "line 2: reserve: a size" },
+        { "a rate without a unit", "[scrub]\nrate = 8\n", "line 2: rate: a size" },
+        { "a rate of nothing", "[scrub]\nrate = 0 MiB\n", "line 2: rate: a size" },
+        { "a rate too large", "[scrub]\nrate = 1025 MiB\n", "line 2: rate: a size" },
+        { "rounds too rare", "[scrub]\ninterval = 8761\n", "line 2: interval: a number" },
+        { "a segment too small", "[store]\nsegment_size = 0 MiB\n", "line 2: segment_size: a size" },
+        { "a segment beyond its offsets", "[store]\nsegment_size = 4 GiB\n", "line 2: segment_size: a size" },
+        { "a body file too large", "[store]\nbody_file_size = 17 GiB\n", "line 2: body_file_size: a size" },
         { "no UID", "[dicom]\nstorage_classes = CT\n", "line 2: storage_classes: SOP" },
         { "line too long", "[site]\n#" LONG_50 LONG_50 LONG_50 LONG_50 "\n", "line 2: line is longer" },
         { "same peer under two names", PEER "[peer B]\nae = A\naddress = 10.0.0.0/8\nissuer = X\n",
