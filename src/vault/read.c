@@ -427,10 +427,17 @@ bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_
     return ok;
 }
 
-static bool check_stored(struct seal *seal, const struct entry_header *h, const struct record_keys *keys, int fd,
-                         uint64_t from, struct error *err)
+/* What a check of a whole body is done with, and how fast. */
+struct check {
+    struct seal *seal;
+    const struct record_keys *keys; /* NULL: without the tags */
+    body_pace *pace;                /* NULL: as fast as it goes */
+    void *pace_context;
+};
+
+static bool check_stored(const struct check *c, const struct entry_header *h, int fd, uint64_t from, struct error *err)
 {
-    struct look l = { .seal = *seal, .h = *h };
+    struct look l = { .seal = *c->seal, .h = *h };
     struct merkle tree = { 0 };
     struct hash leaf, root;
     uint64_t size = 0;
@@ -438,8 +445,8 @@ static bool check_stored(struct seal *seal, const struct entry_header *h, const 
     uint8_t *clear = malloc(CHUNK_BYTES);
     bool ok = (stored != NULL && clear != NULL) || error_set(err, ERR_MEMORY, "no memory to read a body");
 
-    if (keys != NULL)
-        l.keys = *keys;
+    if (c->keys != NULL)
+        l.keys = *c->keys;
     if (ok && h->large && (!file_size(fd, &size, err) || size != body_stored_bytes(h->body_bytes)))
         ok = error_set(err, ERR_DAMAGED, "its file has another length");
     for (uint32_t i = 0; ok && i < body_chunk_count(h->body_bytes); i++) {
@@ -447,13 +454,15 @@ static bool check_stored(struct seal *seal, const struct entry_header *h, const 
         struct span chunk = span_of(stored, (left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES) + TAG_BYTES);
         size_t n;
 
-        if (keys != NULL)
+        if (c->keys != NULL)
             ok = read_chunk(&l, fd, from, i, stored, clear, &n, err);
         else if (!file_read_at(fd, stored, chunk.len, from + (uint64_t)i * CHUNK_STORED_BYTES, err))
             ok = error_set(err, ERR_DAMAGED, "chunk %u of the body cannot be read", i);
-        ok = ok && merkle_leaf(seal, &chunk, 1, &leaf, err) && merkle_append(&tree, seal, &leaf, err);
+        ok = ok && merkle_leaf(c->seal, &chunk, 1, &leaf, err) && merkle_append(&tree, c->seal, &leaf, err);
+        if (ok && c->pace != NULL && !c->pace(c->pace_context, chunk.len))
+            ok = error_set(err, ERR_BUSY, "interrupted");
     }
-    ok = ok && merkle_root(&tree, seal, &root, err);
+    ok = ok && merkle_root(&tree, c->seal, &root, err);
     if (ok && memcmp(root.bytes, h->body_root.bytes, HASH_BYTES) != 0)
         ok = error_set(err, ERR_DAMAGED, "the body's root does not fit");
     if (clear != NULL)
@@ -470,12 +479,22 @@ bool body_check(struct store *s, struct seal *seal, const struct entry_header *h
     uint64_t from;
     CLEANUP(file_close) int fd = body_open(s, h, &from, err);
 
-    return fd >= 0 && check_stored(seal, h, keys, fd, from, err);
+    return fd >= 0 && check_stored(&(struct check){ .seal = seal, .keys = keys }, h, fd, from, err);
 }
 
 bool body_check_at(struct seal *seal, const struct entry_header *h, int fd, uint64_t from, struct error *err)
 {
-    return check_stored(seal, h, NULL, fd, from, err);
+    return check_stored(&(struct check){ .seal = seal }, h, fd, from, err);
+}
+
+bool body_check_paced(struct store *s, struct seal *seal, const struct entry_header *h, body_pace *pace,
+                      void *pace_context, struct error *err)
+{
+    uint64_t from;
+    CLEANUP(file_close) int fd = body_open(s, h, &from, err);
+
+    return fd >= 0
+           && check_stored(&(struct check){ .seal = seal, .pace = pace, .pace_context = pace_context }, h, fd, from, err);
 }
 
 /* The nearest rule before a position, found by looking at every record: for a chain whose link is damaged. */

@@ -139,13 +139,11 @@ bool sealing_check_bodies(struct sealer *sl, enum body_class c, uint32_t number,
 
         if (!header_of(sl, p, &entry, &h) || !h.has_body || h.large || h.body_class != c || h.place.number != number)
             continue;
-        if (!body_check(sl->s, &sl->seal, &h, NULL, &why)) {
-            if (why.code == ERR_MEMORY)
-                ok = error_set(err, ERR_MEMORY, "%s", why.text);
+        if (!body_check_paced(sl->s, &sl->seal, &h, sealer_pace, sl, &why)) {
+            if (why.code != ERR_DAMAGED) /* no memory, no descriptor, no time: that says nothing of the body */
+                ok = error_set(err, why.code, "%s", why.text);
             *damaged = true;
         }
-        if (ok && !sealer_pace(sl, body_stored_bytes(h.body_bytes)))
-            ok = error_set(err, ERR_BUSY, "interrupted");
     }
     writer_done(&entry);
     return ok;
@@ -241,9 +239,9 @@ static bool seal_large(struct sealer *sl, const struct entry_header *h, struct e
     large_name(h->name, true, name);
     if (sealed_already(sl, name))
         return true;
-    whole = body_check(sl->s, &sl->seal, h, NULL, &why);
-    if (!whole && why.code == ERR_MEMORY)
-        return error_set(err, ERR_MEMORY, "%s", why.text);
+    whole = body_check_paced(sl->s, &sl->seal, h, sealer_pace, sl, &why);
+    if (!whole && why.code != ERR_DAMAGED)
+        return error_set(err, why.code, "%s", why.text);
     return make(sl,
                 &(struct sidecar_order){
                     .name = name, .was_damaged = !whole, .first = h->position, .behind = h->position + 1 },

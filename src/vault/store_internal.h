@@ -265,7 +265,11 @@ struct settled {
 };
 bool settle_body(struct store *s, const struct entry_header *h, struct settled *files, struct error *err);
 
-/* The same over a file that is open; its stored bytes begin at `from`. */
+/* The root alone, at a pace: called with the bytes that were read; false from it ends the check (ERR_BUSY). */
+typedef bool body_pace(void *context, uint64_t bytes);
+bool body_check_paced(struct store *s, struct seal *seal, const struct entry_header *h, body_pace *pace,
+                      void *pace_context, struct error *err);
+/* The root alone, over a file that is open; its stored bytes begin at `from`. */
 bool body_check_at(struct seal *seal, const struct entry_header *h, int fd, uint64_t from, struct error *err);
 
 /* ---- verify_seals.c ---- */

@@ -110,7 +110,7 @@ def serving(tap, server, bodies, random_):
     server.start()
     web = f.Web(server).enrol(server)
     send(server.dicom, "2.25.7", 14, {3: (2048, 1024), None: (512, 512)}, bodies)
-    send(server.dicom, "2.25.8", 1800, {None: (4, 4)}, {})
+    send(server.dicom, "2.25.8", 1500, {None: (4, 4)}, {})
     files = f.wait_for(lambda: len(sealed(server)) == 3 and sealed(server), 90, 0.2)
     if not tap.ok(files, "a log segment, a shared body file and a large body are sealed", os.listdir(server.dir + "/vault")):
         return

@@ -156,6 +156,52 @@ static void killed_large(struct scene *x)
     }
 }
 
+/* Full files are sealed, twice in a life and again in the next; the seals that are there are kept. */
+static void sealing(struct scene *x)
+{
+    x->tuning.segment_bytes = 1500;
+    x->tuning.body_file_bytes = 1200;
+    for (unsigned life = 0; life < 2; life++) {
+        scene_open(x);
+        for (unsigned i = 0; i < 6; i++) {
+            (void)scene_put(x, RECORD_HL7, "results:1", 700);
+            (void)scene_put(x, RECORD_DICOM, "study:1", i == 2 ? SCENE_CHUNKS : SCENE_SMALL);
+            scene_commit(x);
+            if (i % 3 == 2)
+                scene_repair(x);
+        }
+        scene_close(x);
+    }
+}
+
+/* The same for a body with a file of its own. */
+static void sealing_large(struct scene *x)
+{
+    scene_open(x);
+    (void)scene_put(x, RECORD_DICOM, "study:1", SCENE_LARGE);
+    scene_commit(x);
+    scene_close(x);
+    scene_open(x);
+    scene_repair(x);
+    scene_close(x);
+}
+
+/* Killed at one deed of sealing after another; the next start goes on with it. */
+static void killed_sealing(struct scene *x)
+{
+    x->tuning.segment_bytes = 1500;
+    x->tuning.body_file_bytes = 1200;
+    for (long n = 1; n < 40; n += 3) {
+        scene_open(x);
+        (void)scene_put(x, RECORD_HL7, "results:1", 700);
+        (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+        scene_commit(x);
+        scene_kill_in(x, n);
+        scene_repair(x);
+        scene_close(x);
+    }
+}
+
 static void creating(struct scene *x)
 {
     scene_create(x);
@@ -173,8 +219,11 @@ const struct scenario scenarios[] = {
     { .name = "keyring", .play = keyring, .costly = true },
     { .name = "killed", .play = killed },
     { .name = "killed-large", .play = killed_large, .costly = true },
+    { .name = "killed-sealing", .play = killed_sealing, .costly = true },
     { .name = "large-body", .play = large_body, .costly = true },
     { .name = "reopened", .play = reopened },
+    { .name = "sealing", .play = sealing, .costly = true },
+    { .name = "sealing-large", .play = sealing_large, .costly = true },
     { .name = "segments", .play = segments },
     { .name = "tiles", .play = tiles, .costly = true },
 };

@@ -175,6 +175,21 @@ void scene_commit(struct scene *x)
     tape_mark(x->tape, &root);
 }
 
+static void ignore(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
+
+void scene_repair(struct scene *x)
+{
+    struct store_repair done;
+    struct error err;
+
+    if (x->store != NULL && !store_repair(x->store, NULL, ignore, NULL, &done, &err))
+        x->refused++;
+}
+
 void scene_release(struct scene *x, uint64_t position)
 {
     say(x, MARK_RELEASED, position);

@@ -60,6 +60,9 @@ bool scene_put(struct scene *x, enum record_kind kind, const char *unit, size_t 
 /* Waits until everything put is told; promises what was committed, and the tree's root. */
 void scene_commit(struct scene *x);
 
+/* Seals what is full, and repairs (there is nothing to repair). */
+void scene_repair(struct scene *x);
+
 /* The record there need not be readable any more. Said before the deed that may make it so. */
 void scene_release(struct scene *x, uint64_t position);
 /* From here on claim(store, what) holds in every store that is opened. */

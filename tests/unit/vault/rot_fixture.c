@@ -1,10 +1,69 @@
 /* See rot_fixture.h. */
 #include "rot_fixture.h"
 
+#include <errno.h>
+
 #include "vault/format.h"
 #include "vault/parity.h"
 
+static void ignore(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
+
 static const size_t lengths[] = { 300000, SIZE_MAX, 30000, 150000, 70000, SIZE_MAX };
+
+/* ---- file calls that fail ---- */
+
+static bool fails(void *context)
+{
+    struct rot *r = context;
+
+    if (r->calls_left == 0 || --r->calls_left > 0)
+        return false;
+    r->calls_left = 1; /* and so do the next */
+    errno = r->fail_with;
+    return true;
+}
+
+static int failing_open(void *c, const char *path, int flags)
+{
+    return (flags & (O_WRONLY | O_RDWR | O_CREAT)) != 0 && fails(c) ? -1 : file_ops_system.open(NULL, path, flags);
+}
+
+static ssize_t failing_pwrite(void *c, int fd, const void *bytes, size_t len, off_t offset)
+{
+    return fails(c) ? -1 : pwrite(fd, bytes, len, offset);
+}
+
+static int failing_fdatasync(void *c, int fd)
+{
+    (void)fd;
+    return fails(c) ? -1 : 0;
+}
+
+static int failing_rename(void *c, const char *from, const char *to)
+{
+    return fails(c) ? -1 : rename(from, to);
+}
+
+static int failing_sync_dir(void *c, const char *path)
+{
+    (void)path;
+    return fails(c) ? -1 : 0;
+}
+
+bool rot_repair_failing(struct rot *r, long n, int error)
+{
+    bool ok;
+
+    r->fail_with = error;
+    r->calls_left = n;
+    ok = store_repair(r->store, NULL, ignore, NULL, &r->done, &(struct error){ 0 }) && r->calls_left > 1;
+    r->calls_left = 0;
+    return ok;
+}
 
 static void open_store(struct rot *r)
 {
@@ -63,6 +122,14 @@ void rot_make(struct rot *r)
 
     memset(r, 0, sizeof *r);
     r->tuning = TUNING_DEFAULT;
+    r->files_failing = file_ops_system;
+    r->files_failing.open = failing_open;
+    r->files_failing.pwrite = failing_pwrite;
+    r->files_failing.fdatasync = failing_fdatasync;
+    r->files_failing.rename = failing_rename;
+    r->files_failing.sync_dir = failing_sync_dir;
+    r->tuning.files = &r->files_failing;
+    r->tuning.files_context = r;
     r->tuning.segment_bytes = 1200u << 10;
     r->tuning.body_file_bytes = 2500u << 10;
     test_dir(r->dir);
@@ -72,7 +139,7 @@ void rot_make(struct rot *r)
     open_store(r);
     for (unsigned seed = 0; seed < 1900; seed++) {
         add(r, seed);
-        if (seed % 10 == 9 && test_wait(r->store, 10) != 10)
+        if (seed % 50 == 49 && test_wait(r->store, 50) != 50)
             abort();
     }
     rot_reopen(r); /* confirmed, large bodies named */
@@ -105,12 +172,6 @@ void rot_reopen(struct rot *r)
 {
     store_close(r->store);
     open_store(r);
-}
-
-static void ignore(void *context, const char *text)
-{
-    (void)context;
-    (void)text;
 }
 
 bool rot_repair(struct rot *r, const char *copy)

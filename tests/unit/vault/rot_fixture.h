@@ -18,6 +18,7 @@ struct rot_record {
 struct rot {
     char dir[TEST_DIR_SIZE], copy_dir[TEST_DIR_SIZE], copy[TEST_DIR_SIZE + 8];
     struct tuning tuning;
+    struct file_ops files_failing;
     struct store *store;
     char files[ROT_FILES][80];
     uint8_t *made[ROT_FILES]; /* the files' bytes */
@@ -25,6 +26,8 @@ struct rot {
     struct rot_record records[ROT_RECORDS_MAX];
     size_t record_count;
     struct store_repair done;
+    long calls_left; /* file calls until one fails with fail_with; 0: none fails */
+    int fail_with;
     char said[400000]; /* by the last verify */
     size_t said_len;
     uint64_t named;  /* records that it named */
@@ -39,6 +42,8 @@ uint64_t rot_verify(struct rot *r);               /* findings */
 uint64_t rot_all_serve(struct rot *r);            /* records that do not; aborts where one serves other bytes */
 bool rot_is_as_made(struct rot *r, const char *name);
 bool rot_reseal(struct rot *r, const char *name); /* from nothing */
+/* Whether store_repair() ran, while the n-th call that changes the disk fails, and those after it. */
+bool rot_repair_failing(struct rot *r, long n, int error);
 
 bool rot_exists(struct rot *r, const char *name, const char *suffix);
 uint64_t rot_size(struct rot *r, const char *name);
