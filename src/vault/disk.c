@@ -260,16 +260,14 @@ bool disk_make_dir(const struct disk *d, const char *name, struct error *err)
     char *slash;
 
     disk_path(d, name, path);
-    if (d->ops->mkdir(d->context, path) != 0) {
-        if (errno == EEXIST)
-            return true;
+    if (d->ops->mkdir(d->context, path) != 0 && errno != EEXIST)
         return error_errno(err, "mkdir of %s", name);
-    }
+    /* Also where it was there: who made it may have been stopped before this. */
     memcpy(above, path, sizeof above);
     slash = strrchr(above, '/');
     *slash = '\0';
     if (d->ops->sync_dir(d->context, above) != 0)
-        return error_errno(err, "fsync of the directory above %s", name);
+        return sync_failed(err, "the directory above");
     return true;
 }
 
@@ -291,15 +289,17 @@ bool disk_exists(const struct disk *d, const char *name)
 
 bool disk_replace(const struct disk *d, const char *name, struct span bytes, struct error *err)
 {
-    char fresh[128];
+    char fresh[128], dir[128];
+    const char *slash = strrchr(name, '/');
     bool ok;
     int fd;
 
     (void)snprintf(fresh, sizeof fresh, "%.100s.new", name);
+    (void)snprintf(dir, sizeof dir, "%.*s", slash != NULL ? (int)(slash - name) : 1, slash != NULL ? name : ".");
     fd = disk_open(d, fresh, O_WRONLY | O_CREAT | O_TRUNC, err);
     if (fd < 0)
         return false;
     ok = disk_write_at(d, fd, bytes, 0, err) && disk_sync(d, fd, err);
     disk_close(d, &fd);
-    return (ok && disk_rename(d, fresh, name, err) && disk_sync_dir(d, ".", err)) || error_within(err, "%s", name);
+    return (ok && disk_rename(d, fresh, name, err) && disk_sync_dir(d, dir, err)) || error_within(err, "%s", name);
 }

@@ -71,7 +71,7 @@ bool disk_truncate(const struct disk *d, int fd, uint64_t len, struct error *err
 bool disk_rename(const struct disk *d, const char *from, const char *to, struct error *err);
 bool disk_unlink(const struct disk *d, const char *name, struct error *err);
 bool disk_sync_dir(const struct disk *d, const char *name, struct error *err);
-/* Makes the directory where it is missing and syncs the one above it. */
+/* Makes the directory where it is missing and syncs the one above it, in any case. */
 bool disk_make_dir(const struct disk *d, const char *name, struct error *err);
 bool disk_free_bytes(const struct disk *d, uint64_t *out, struct error *err);
 bool disk_exists(const struct disk *d, const char *name);

@@ -1,7 +1,6 @@
 /* Views that follow the log. See live_views.h. */
 #include "vault/live_views.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
@@ -26,7 +25,6 @@ struct shared_views {
 };
 
 struct live_views {
-    char dir[PATH_MAX];
     struct store *store;
     const struct log *log;
     const struct clock *clock;
@@ -141,7 +139,7 @@ static bool install(struct live_views *v, struct views *views, struct folder *fo
 
 static bool make_again(struct live_views *v, struct error *err)
 {
-    struct views *views = views_create(v->dir, v->key, atomic_load(&v->mark), err);
+    struct views *views = views_create(store_disk(v->store), v->key, atomic_load(&v->mark), err);
     struct folder *folder = views != NULL ? folder_new(views, v->secret, &v->zone, err) : NULL;
     uint64_t folded = 0;
 
@@ -166,7 +164,7 @@ static bool starve(struct live_views *v, const struct error *why)
 
 static bool open_current(struct live_views *v, struct error *err)
 {
-    struct views *views = views_open(v->dir, v->key, err);
+    struct views *views = views_open(store_disk(v->store), v->key, err);
     struct folder *folder = views != NULL ? folder_new(views, v->secret, &v->zone, err) : NULL;
     uint64_t folded = 0;
     uint32_t mark;
@@ -206,7 +204,7 @@ static struct live_views *live_views_new(const struct live_views_options *o, str
     v->clock = o->clock;
     v->zone = o->zone;
     atomic_init(&v->mark, o->mark);
-    if (!span_to_str(span_str(o->dir), v->dir, sizeof v->dir) || !store_derive_key(o->store, "views", v->key, err)
+    if (!store_derive_key(o->store, "views", v->key, err)
         || !store_derive_key(o->store, "patient-keys", v->secret, err)) {
         error_within(err, "views");
         live_views_close(v);
@@ -339,7 +337,7 @@ bool live_views_renew(struct live_views *v, uint32_t mark, struct error *err)
     uint64_t folded = 0;
 
     atomic_store(&v->mark, mark);
-    fresh.views = views_create(v->dir, v->key, mark, &fresh.err);
+    fresh.views = views_create(store_disk(v->store), v->key, mark, &fresh.err);
     fresh.folder = fresh.views != NULL ? folder_new(fresh.views, v->secret, &v->zone, &fresh.err) : NULL;
     if (fresh.folder != NULL && catch_up(v, fresh.folder, &folded, &fresh.err) && hand_over(v, &fresh))
         return true;

@@ -15,8 +15,7 @@ struct live_views;
 
 /* All borrowed but zone, which is copied. */
 struct live_views_options {
-    const char *dir;
-    struct store *store;
+    struct store *store; /* … and the views lie beside its log */
     const struct log *log;
     const struct clock *clock;
     struct zone zone;

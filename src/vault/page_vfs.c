@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "vault/page_raw.h"
 #include "vault/page_lock.h"
 
 /* SQLite file format, §4.1 and §4.2 of its documentation. */
@@ -25,7 +26,8 @@
 
 struct page_vfs {
     sqlite3_vfs vfs; /* first: SQLite hands us its address */
-    sqlite3_vfs *real;
+    sqlite3_vfs *real; /* for time, sleep and access; it opens no file */
+    const struct disk *disk;
     char name[40];
     uint8_t key[PAGE_KEY_BYTES];
     uint8_t view_id[PAGE_ID_BYTES];
@@ -35,7 +37,7 @@ struct page_vfs {
 struct page_file {
     sqlite3_file file; /* first */
     struct page_vfs *owner;
-    sqlite3_file *real; /* lies behind this struct */
+    struct page_raw raw;
     struct page_cipher cipher;
     struct page_holds holds;
     uint8_t unit[PAGE_BYTES + PAGE_SEAL_BYTES]; /* one sealed unit */
@@ -52,7 +54,7 @@ static struct page_file *file_of(sqlite3_file *file)
 /* Page number `page` (from 0) into f->plain. SHORT_READ, with zeros, at the end of the file. */
 static int page_load(struct page_file *f, uint64_t page)
 {
-    int rc = f->real->pMethods->xRead(f->real, f->unit, PAGE_BYTES, (sqlite3_int64)(page * PAGE_BYTES));
+    int rc = page_raw_read(&f->raw, f->unit, PAGE_BYTES, (sqlite3_int64)(page * PAGE_BYTES));
 
     memset(f->plain, 0, PAGE_BYTES);
     if (rc != SQLITE_OK)
@@ -96,17 +98,17 @@ static int main_write(sqlite3_file *file, const void *bytes, int len, sqlite3_in
     if (!page_cipher_seal(&f->cipher, UNIT_PAGE, page, span_of(bytes, PAGE_CONTENT_BYTES), f->unit,
                           f->unit + PAGE_CONTENT_BYTES))
         return SQLITE_IOERR_WRITE;
-    return f->real->pMethods->xWrite(f->real, f->unit, PAGE_BYTES, offset);
+    return page_raw_write(&f->raw, span_of(f->unit, PAGE_BYTES), offset);
 }
 
 static int main_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    return file_of(file)->real->pMethods->xTruncate(file_of(file)->real, size);
+    return page_raw_truncate(&file_of(file)->raw, size);
 }
 
 static int main_size(sqlite3_file *file, sqlite3_int64 *out)
 {
-    return file_of(file)->real->pMethods->xFileSize(file_of(file)->real, out);
+    return page_raw_size(&file_of(file)->raw, out);
 }
 
 /* ---- WAL ---- */
@@ -137,7 +139,7 @@ static struct wal_place wal_place(uint64_t at)
 /* A unit into f->plain. SQLITE_IOERR_DATA, with zeros, where it is not authentic. */
 static int wal_load(struct page_file *f, const struct wal_place *p)
 {
-    int rc = f->real->pMethods->xRead(f->real, f->unit, (int)(p->len + PAGE_SEAL_BYTES), (sqlite3_int64)p->physical);
+    int rc = page_raw_read(&f->raw, f->unit, p->len + PAGE_SEAL_BYTES, (sqlite3_int64)p->physical);
 
     memset(f->plain, 0, PAGE_BYTES);
     if (rc != SQLITE_OK)
@@ -185,7 +187,7 @@ static int wal_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int
         return SQLITE_IOERR_WRITE; /* SQLite writes a header or a page at a time */
     if (!page_cipher_seal(&f->cipher, p.unit, p.number, span_of(bytes, p.len), f->unit, f->unit + p.len))
         return SQLITE_IOERR_WRITE;
-    return f->real->pMethods->xWrite(f->real, f->unit, (int)(p.len + PAGE_SEAL_BYTES), (sqlite3_int64)p.physical);
+    return page_raw_write(&f->raw, span_of(f->unit, p.len + PAGE_SEAL_BYTES), (sqlite3_int64)p.physical);
 }
 
 static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
@@ -193,13 +195,13 @@ static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
     struct wal_place p = wal_place(size > 0 ? (uint64_t)size - 1 : 0);
     uint64_t physical = size > 0 ? p.physical + p.len + PAGE_SEAL_BYTES : 0; /* whole units stay */
 
-    return file_of(file)->real->pMethods->xTruncate(file_of(file)->real, (sqlite3_int64)physical);
+    return page_raw_truncate(&file_of(file)->raw, (sqlite3_int64)physical);
 }
 
 static int wal_size(sqlite3_file *file, sqlite3_int64 *out)
 {
     sqlite3_int64 physical;
-    int rc = file_of(file)->real->pMethods->xFileSize(file_of(file)->real, &physical);
+    int rc = page_raw_size(&file_of(file)->raw, &physical);
 
     if (rc == SQLITE_OK && physical < SEALED_HEADER_BYTES)
         *out = 0;
@@ -213,7 +215,7 @@ static int wal_size(sqlite3_file *file, sqlite3_int64 *out)
 static int any_close(sqlite3_file *file)
 {
     struct page_file *f = file_of(file);
-    int rc = f->real->pMethods->xClose(f->real);
+    int rc = page_raw_close(&f->raw);
 
     (void)page_unlock(&f->owner->locks, &f->holds, SQLITE_LOCK_NONE);
     page_cipher_done(&f->cipher);
@@ -223,7 +225,8 @@ static int any_close(sqlite3_file *file)
 
 static int any_sync(sqlite3_file *file, int flags)
 {
-    return file_of(file)->real->pMethods->xSync(file_of(file)->real, flags);
+    (void)flags;
+    return page_raw_sync(&file_of(file)->raw);
 }
 
 static int any_lock(sqlite3_file *file, int level)
@@ -252,7 +255,8 @@ static int any_control(sqlite3_file *file, int op, void *arg)
 
 static int any_sector(sqlite3_file *file)
 {
-    return file_of(file)->real->pMethods->xSectorSize(file_of(file)->real);
+    (void)file;
+    return PAGE_BYTES; /* what SQLite's own VFS says */
 }
 
 /* A unit is one write of its own range, so an interrupted one harms no other. */
@@ -319,10 +323,9 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
         return SQLITE_CANTOPEN; /* journals and temporary files stay in memory or nowhere */
     memset(f, 0, sizeof *f);
     f->owner = v;
-    f->real = (sqlite3_file *)(f + 1);
     if (!page_cipher_init(&f->cipher, v->key, v->view_id))
         return SQLITE_NOMEM;
-    rc = v->real->xOpen(v->real, name, f->real, flags, out_flags);
+    rc = page_raw_open(&f->raw, v->disk, name, flags, out_flags);
     if (rc != SQLITE_OK) {
         page_cipher_done(&f->cipher);
         return rc;
@@ -333,9 +336,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 
 static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
 {
-    sqlite3_vfs *real = ((struct page_vfs *)vfs)->real;
-
-    return real->xDelete(real, name, sync);
+    return page_raw_delete(((struct page_vfs *)vfs)->disk, name, sync != 0);
 }
 
 static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
@@ -380,8 +381,8 @@ static int vfs_last_error(sqlite3_vfs *vfs, int len, char *out)
     return real->xGetLastError(real, len, out);
 }
 
-struct page_vfs *page_vfs_new(const uint8_t key[PAGE_KEY_BYTES], const uint8_t view_id[PAGE_ID_BYTES],
-                              struct error *err)
+struct page_vfs *page_vfs_new(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES],
+                              const uint8_t view_id[PAGE_ID_BYTES], struct error *err)
 {
     struct page_vfs *v = NULL;
     sqlite3_vfs *real;
@@ -398,8 +399,9 @@ struct page_vfs *page_vfs_new(const uint8_t key[PAGE_KEY_BYTES], const uint8_t v
     memcpy(v->key, key, PAGE_KEY_BYTES);
     memcpy(v->view_id, view_id, PAGE_ID_BYTES);
     v->real = real;
+    v->disk = disk;
     v->vfs = (sqlite3_vfs){
-        .iVersion = 2, .szOsFile = (int)sizeof(struct page_file) + real->szOsFile, .mxPathname = real->mxPathname,
+        .iVersion = 2, .szOsFile = (int)sizeof(struct page_file), .mxPathname = real->mxPathname,
         .zName = v->name, .xOpen = vfs_open, .xDelete = vfs_delete, .xAccess = vfs_access, .xFullPathname = vfs_path,
         .xRandomness = vfs_random, .xSleep = vfs_sleep, .xGetLastError = vfs_last_error,
         .xCurrentTimeInt64 = vfs_time,

@@ -7,7 +7,7 @@
 #ifndef FANAL_VAULT_PAGE_VFS_H
 #define FANAL_VAULT_PAGE_VFS_H
 
-#include "base/error.h"
+#include "vault/disk.h"
 #include "vault/page_cipher.h"
 
 #define PAGE_BYTES 4096
@@ -15,9 +15,9 @@
 
 struct page_vfs;
 
-/* Registers a VFS of its own name with SQLite. key is copied. NULL on error. */
-struct page_vfs *page_vfs_new(const uint8_t key[PAGE_KEY_BYTES], const uint8_t view_id[PAGE_ID_BYTES],
-                              struct error *err);
+/* Registers a VFS of its own name with SQLite. disk is borrowed; key is copied. NULL on error. */
+struct page_vfs *page_vfs_new(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES],
+                              const uint8_t view_id[PAGE_ID_BYTES], struct error *err);
 
 /* After every connection through it is closed. Wipes the key. NULL allowed. */
 void page_vfs_free(struct page_vfs *v);

@@ -407,6 +407,11 @@ uint64_t store_committed_size(const struct store *s)
     return atomic_load(&((struct store *)s)->size);
 }
 
+const struct disk *store_disk(const struct store *s)
+{
+    return &s->disk;
+}
+
 void store_status(struct store *s, struct store_status *out)
 {
     struct store_status st = { .log_bytes = atomic_load(&s->log_bytes),

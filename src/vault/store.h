@@ -167,6 +167,10 @@ void store_reopen_units(struct store *s, const struct slot_erasure *units, size_
 /* Destroys their data keys: both copies are overwritten and synced before it returns. Any thread. */
 bool store_erase_units(struct store *s, struct slot_erasure *units, size_t count, struct error *err);
 
+/* The vault's directory and the calls that change it, for what else lies in it (views). Lives as long as the store. */
+struct disk;
+const struct disk *store_disk(const struct store *s);
+
 /* ---- state, verify ---- */
 
 struct store_status {

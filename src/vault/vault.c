@@ -77,10 +77,10 @@ static bool reapply_erasures(struct rules *rules, struct store *store, const str
     return ok || error_within(err, "erasing again");
 }
 
-static struct live_views_options views_options(const char *dir, const struct vault_options *options,
-                                               struct store *store, uint32_t mark)
+static struct live_views_options views_options(const struct vault_options *options, struct store *store,
+                                               uint32_t mark)
 {
-    return (struct live_views_options){ .dir = dir, .store = store, .log = options->store.log,
+    return (struct live_views_options){ .store = store, .log = options->store.log,
                                         .clock = options->store.clock, .zone = zone_of(options), .mark = mark };
 }
 
@@ -101,7 +101,7 @@ static bool open_parts(struct vault *v, const char *dir, const struct vault_opti
         return error_within(err, "accounts");
     if (!reapply_erasures(v->rules, v->store, v->log, &v->reapplied, err))
         return false;
-    views = views_options(dir, options, v->store, (uint32_t)rules_tombstones(v->rules));
+    views = views_options(options, v->store, (uint32_t)rules_tombstones(v->rules));
     v->views = live_views_open(&views, err);
     return v->views != NULL && (v->own_reader = views_reader_new(v->views, err)) != NULL
            && live_views_start(v->views, err);
@@ -350,7 +350,7 @@ bool vault_rebuild(const char *dir, const struct vault_options *options, struct 
               && reapply_erasures(rules, store, options->store.log, &again, err);
 
     if (ok) {
-        views = views_options(dir, options, store, (uint32_t)rules_tombstones(rules));
+        views = views_options(options, store, (uint32_t)rules_tombstones(rules));
         ok = live_views_rebuild(&views, err);
     }
     rules_free(rules);

@@ -2,29 +2,29 @@
 #include "vault/views.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/hmac.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "vault/sql.h"
 #include "vault/views_schema.h"
 
+#define CURRENT "views/current"
 #define ID_TEXT_BYTES (2 * PAGE_ID_BYTES + 1)
 #define WRITER_CACHE_KIB 8192
 #define READER_CACHE_KIB 1024
 #define BUSY_MS 5000
 
 struct views {
-    char dir[PATH_MAX];        /* `dir`/vault/views */
+    const struct disk *disk; /* borrowed */
     char id_text[ID_TEXT_BYTES];
-    char path[PATH_MAX];       /* of the database */
+    char name[ID_TEXT_BYTES + 16]; /* of the database, in the vault */
+    char path[DISK_PATH_MAX];
     struct page_vfs *vfs;
     sqlite3 *writer;
 };
@@ -66,13 +66,12 @@ static sqlite3 *connect(const struct views *v, bool writer, struct error *err)
 }
 
 /* Each view has a key of its own, so that no nonce of one can meet one of another. */
-static struct views *views_named(const char *dir, const uint8_t id[PAGE_ID_BYTES], const uint8_t key[PAGE_KEY_BYTES],
+static struct views *views_named(const struct disk *disk, const uint8_t id[PAGE_ID_BYTES], const uint8_t key[PAGE_KEY_BYTES],
                                  struct error *err)
 {
     struct views *v = calloc(1, sizeof *v);
     uint8_t own_key[PAGE_KEY_BYTES];
     unsigned len = sizeof own_key;
-    char name[ID_TEXT_BYTES + 8];
     bool ok;
 
     if (v == NULL) {
@@ -80,11 +79,12 @@ static struct views *views_named(const char *dir, const uint8_t id[PAGE_ID_BYTES
         return NULL;
     }
     (void)sodium_bin2hex(v->id_text, sizeof v->id_text, id, PAGE_ID_BYTES);
-    (void)snprintf(name, sizeof name, "%s.db", v->id_text);
-    ok = path_join(v->dir, sizeof v->dir, dir, "vault/views", err) && path_join(v->path, sizeof v->path, v->dir, name, err)
-         && (HMAC(EVP_sha256(), key, PAGE_KEY_BYTES, id, PAGE_ID_BYTES, own_key, &len) != NULL
-             || error_set(err, ERR_MEMORY, "views: key"))
-         && (v->vfs = page_vfs_new(own_key, id, err)) != NULL;
+    v->disk = disk;
+    (void)snprintf(v->name, sizeof v->name, "views/%s.db", v->id_text);
+    disk_path(disk, v->name, v->path);
+    ok = (HMAC(EVP_sha256(), key, PAGE_KEY_BYTES, id, PAGE_ID_BYTES, own_key, &len) != NULL
+          || error_set(err, ERR_MEMORY, "views: key"))
+         && (v->vfs = page_vfs_new(disk, own_key, id, err)) != NULL;
     sodium_memzero(own_key, sizeof own_key);
     if (ok)
         return v;
@@ -103,15 +103,15 @@ void views_close(struct views *v)
 
 void views_remove(struct views *v)
 {
-    char wal[PATH_MAX + 4];
+    char wal[sizeof v->name + 4];
 
     if (v == NULL)
         return;
     (void)sqlite3_close(v->writer);
     v->writer = NULL;
-    (void)snprintf(wal, sizeof wal, "%s-wal", v->path);
-    (void)unlink(wal);
-    (void)unlink(v->path);
+    (void)snprintf(wal, sizeof wal, "%s-wal", v->name);
+    (void)disk_unlink(v->disk, wal, NULL);
+    (void)disk_unlink(v->disk, v->name, NULL);
     views_close(v);
 }
 
@@ -157,15 +157,14 @@ static bool version_is_ours(sqlite3 *db, struct error *err)
     return true;
 }
 
-struct views *views_open(const char *dir, const uint8_t key[PAGE_KEY_BYTES], struct error *err)
+struct views *views_open(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], struct error *err)
 {
-    char path[PATH_MAX];
+    char path[DISK_PATH_MAX];
     uint8_t text[ID_TEXT_BYTES - 1], id[PAGE_ID_BYTES];
     size_t len = 0;
     struct views *v;
 
-    if (!path_join(path, sizeof path, dir, "vault/views/current", err))
-        return NULL;
+    disk_path(disk, CURRENT, path);
     CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         error_set(err, ERR_NOT_FOUND, "no views yet");
@@ -176,7 +175,7 @@ struct views *views_open(const char *dir, const uint8_t key[PAGE_KEY_BYTES], str
         error_set(err, ERR_DAMAGED, "views/current names no view");
         return NULL;
     }
-    v = views_named(dir, id, key, err);
+    v = views_named(disk, id, key, err);
     if (v == NULL)
         return NULL;
     if ((v->writer = connect(v, true, err)) == NULL || !version_is_ours(v->writer, err)) {
@@ -212,11 +211,12 @@ static bool make_schema(sqlite3 *db, uint32_t mark, struct error *err)
 
 static bool make_database(struct views *v, uint32_t mark, struct error *err)
 {
-    CLEANUP(file_close) int fd = open(v->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int reserved = PAGE_RESERVED_BYTES;
+    int fd = disk_open(v->disk, v->name, O_RDWR | O_CREAT | O_EXCL, err);
 
     if (fd < 0)
-        return error_errno(err, "views: new database");
+        return error_within(err, "views: new database");
+    disk_close(v->disk, &fd);
     v->writer = connect(v, true, err);
     if (v->writer == NULL)
         return false;
@@ -227,7 +227,8 @@ static bool make_database(struct views *v, uint32_t mark, struct error *err)
            && run(v->writer, "PRAGMA journal_mode = WAL", err) && make_schema(v->writer, mark, err);
 }
 
-struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark, struct error *err)
+struct views *views_create(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark,
+                           struct error *err)
 {
     uint8_t id[PAGE_ID_BYTES];
     struct views *v;
@@ -237,15 +238,10 @@ struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], u
         return NULL;
     }
     randombytes_buf(id, sizeof id);
-    v = views_named(dir, id, key, err);
+    v = views_named(disk, id, key, err);
     if (v == NULL)
         return NULL;
-    if (mkdir(v->dir, 0700) != 0 && errno != EEXIST) {
-        error_errno(err, "views: directory");
-        views_close(v);
-        return NULL;
-    }
-    if (!make_database(v, mark, err)) {
+    if (!disk_make_dir(disk, "views", err) || !make_database(v, mark, err)) {
         views_remove(v);
         return NULL;
     }
@@ -255,31 +251,29 @@ struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], u
 /* Everything in views/ that is not of this view: the ones before it, and what a crash left half-made. */
 static void remove_others(const struct views *v)
 {
-    DIR *d = opendir(v->dir);
+    char path[DISK_PATH_MAX], name[NAME_MAX + 8];
+    DIR *d;
 
+    disk_path(v->disk, "views", path);
+    d = opendir(path);
     if (d == NULL)
         return;
     for (struct dirent *e; (e = readdir(d)) != NULL;)
         if (e->d_name[0] != '.' && strcmp(e->d_name, "current") != 0
-            && strncmp(e->d_name, v->id_text, sizeof v->id_text - 1) != 0)
-            (void)unlinkat(dirfd(d), e->d_name, 0);
+            && strncmp(e->d_name, v->id_text, sizeof v->id_text - 1) != 0) {
+            (void)snprintf(name, sizeof name, "views/%s", e->d_name);
+            (void)disk_unlink(v->disk, name, NULL);
+        }
     (void)closedir(d);
 }
 
+/* The database is whole and its name durable before `current` names it. */
 bool views_publish(struct views *v, struct error *err)
 {
-    CLEANUP(file_close) int dir = open(v->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CLEANUP(file_close) int fd = -1;
-
-    if (dir < 0)
-        return error_errno(err, "views: directory");
     if (!run(v->writer, "PRAGMA wal_checkpoint(TRUNCATE)", err))
         return false;
-    fd = openat(dir, "current.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || !file_write_all(fd, span_str(v->id_text), err) || !file_sync(fd, err))
+    if (!disk_replace(v->disk, CURRENT, span_str(v->id_text), err))
         return error_within(err, "views: current");
-    if (renameat(dir, "current.new", dir, "current") != 0 || fsync(dir) != 0)
-        return error_errno(err, "views: current");
     remove_others(v);
     return true;
 }

@@ -1,7 +1,7 @@
 /*
  * The views' database: which file it is, its schema, its connections (docs/views.md).
  *
- * `dir`/vault/views/current names the view that counts; the view `id` lies in `dir`/vault/views/<id>.db and <id>.db-wal.
+ * `views/current` of the vault names the view that counts; the view `id` lies in `views/<id>.db` and `<id>.db-wal`.
  * A new view is filled beside it and becomes current in one rename. Nothing here knows what is folded.
  */
 #ifndef FANAL_VAULT_VIEWS_H
@@ -18,12 +18,13 @@ struct views;
 #define VIEWS_VERSION 1
 
 /* The current view; ERR_NOT_FOUND where there is none, ERR_DAMAGED or ERR_SEALED where it does not open. */
-struct views *views_open(const char *dir, const uint8_t key[PAGE_KEY_BYTES], struct error *err);
+struct views *views_open(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], struct error *err);
 /*
  * An empty view under a new id, not yet current. mark: how many tombstones there were (docs/erasure.md); a view made
  * before the newest one holds what it must not.
  */
-struct views *views_create(const char *dir, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark, struct error *err);
+struct views *views_create(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark,
+                           struct error *err);
 /* The mark it was made with. */
 bool views_mark(struct views *v, uint32_t *mark, struct error *err);
 /* Makes it the current one, durably, and removes every other. */

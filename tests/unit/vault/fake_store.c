@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "record/field.h"
+#include "vault/disk.h"
 #include "vault/keyring.h"
 
 struct fake_entry {
@@ -22,6 +23,7 @@ struct fake_entry {
 struct store {
     struct store *next;
     char dir[256];
+    struct disk disk;
     pthread_mutex_t mutex;
     struct fake_entry *entries;
     size_t count, cap, committed, told;
@@ -69,6 +71,9 @@ bool store_create(const char *dir, const struct store_options *options, struct e
         abort();
     s = calloc(1, sizeof *s);
     if (s == NULL || !span_to_str(span_str(dir), s->dir, sizeof s->dir) || pthread_mutex_init(&s->mutex, NULL) != 0)
+        abort();
+    s->disk.ops = &file_ops_system;
+    if (!path_join(s->disk.root, sizeof s->disk.root, dir, "vault", err))
         abort();
     s->next = stores;
     stores = s;
@@ -327,4 +332,9 @@ uint64_t fake_store_put(struct store *s, enum record_kind kind, uint64_t receive
 void fake_store_fail_commit(struct store *s)
 {
     s->fail_commit = true;
+}
+
+const struct disk *store_disk(const struct store *s)
+{
+    return &s->disk;
 }

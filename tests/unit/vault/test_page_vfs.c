@@ -20,6 +20,7 @@ static const uint8_t key[PAGE_KEY_BYTES] = { 1, 2, 3 };
 
 struct place {
     char dir[64], vault[80], views[96];
+    struct disk disk;
 };
 
 static struct place place_new(void)
@@ -32,6 +33,8 @@ static struct place place_new(void)
     (void)snprintf(p.views, sizeof p.views, "%s/views", p.vault);
     if (mkdir(p.vault, 0700) != 0)
         abort();
+    p.disk.ops = &file_ops_system;
+    (void)snprintf(p.disk.root, sizeof p.disk.root, "%s", p.vault);
     return p;
 }
 
@@ -144,7 +147,7 @@ static int64_t number(sqlite3 *db, const char *text)
 static struct views *new_views(const struct place *p)
 {
     struct error err;
-    struct views *v = views_create(p->dir, key, 0, &err);
+    struct views *v = views_create(&p->disk, key, 0, &err);
 
     if (v == NULL || !views_publish(v, &err)) {
         print_error("%s\n", err.text);
@@ -172,7 +175,7 @@ TEST(nothing_readable_reaches_the_disk)
     CHECK(number(views_writer(v), "SELECT count(*) FROM event") == 5500);
     CHECK(number(views_writer(v), "PRAGMA page_size") == 4096);
     views_close(v);
-    v = views_open(p.dir, key, &err);
+    v = views_open(&p.disk, key, &err);
     CHECK(v != NULL && number(views_writer(v), "SELECT count(*) FROM event") == 5500);
     CHECK(number(views_writer(v), "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'") == 1);
     views_close(v);
@@ -225,7 +228,7 @@ TEST(another_key_opens_nothing)
     struct error err = { .code = ERR_NONE };
 
     views_close(new_views(&p));
-    CHECK(views_open(p.dir, other, &err) == NULL && err.code == ERR_DAMAGED);
+    CHECK(views_open(&p.disk, other, &err) == NULL && err.code == ERR_DAMAGED);
     place_done(&p);
 }
 
@@ -280,7 +283,7 @@ TEST(a_crash_leaves_ciphertext_and_the_last_commit)
 
     crash_after_filling(&p, true);
     CHECK(leaks(&p) == 0);
-    v = views_open(p.dir, key, &err);
+    v = views_open(&p.disk, key, &err);
     CHECK(v != NULL && number(views_writer(v), "SELECT count(*) FROM event") == 200);
     CHECK(leaks(&p) == 0);
     views_close(v);
@@ -311,7 +314,7 @@ TEST(a_damaged_wal_ends_where_it_is_damaged)
 
         crash_after_filling(&p, false);
         (void)each_file(p.views, flip_byte, &flip);
-        v = views_open(p.dir, key, &err);
+        v = views_open(&p.disk, key, &err);
         CHECK_ROW(row->name, v != NULL);
         count = number(views_writer(v), "SELECT count(*) FROM event");
         CHECK_ROW(row->name, count >= row->least && count <= row->most && count % 100 == 0);
@@ -333,7 +336,7 @@ TEST(a_damaged_page_is_an_error)
         CHECK(run(views_writer(v), FILL(2000)));
         views_close(v);
         (void)each_file(p.views, flip_byte, (void *)(uintptr_t)flip);
-        v = views_open(p.dir, key, &err);
+        v = views_open(&p.disk, key, &err);
         CHECK(v == NULL || number(views_writer(v), "SELECT count(*) FROM pragma_integrity_check") == -1);
         views_close(v);
         place_done(&p);
@@ -361,7 +364,7 @@ TEST(pages_cannot_change_places)
     CHECK(pwrite(fd, pages[1], PAGE_BYTES, 40 * PAGE_BYTES) == PAGE_BYTES);
     CHECK(pwrite(fd, pages[0], PAGE_BYTES, 41 * PAGE_BYTES) == PAGE_BYTES);
     (void)close(fd);
-    v = views_open(p.dir, key, &err);
+    v = views_open(&p.disk, key, &err);
     CHECK(v != NULL && number(views_writer(v), "SELECT count(*) FROM pragma_integrity_check") == -1);
     views_close(v);
     place_done(&p);
@@ -370,6 +373,7 @@ TEST(pages_cannot_change_places)
 /* In a child: a directory reached only by the working directory, as for a user who may not pass its parents. */
 static int open_below(const struct place *p)
 {
+    const struct disk disk = { .ops = &file_ops_system, .root = "./vault" };
     struct error err;
     struct views *v;
     char closed[96];
@@ -379,10 +383,10 @@ static int open_below(const struct place *p)
     ok = mkdir(closed, 0700) == 0 && chdir(closed) == 0 && mkdir("open", 0755) == 0 && chdir("open") == 0
          && mkdir("vault", 0700) == 0 && chown("vault", 65534, 65534) == 0 && setgid(65534) == 0 && setuid(65534) == 0
          && access(closed, X_OK) != 0;
-    v = ok ? views_create(".", key, 0, &err) : NULL;
+    v = ok ? views_create(&disk, key, 0, &err) : NULL;
     ok = v != NULL && views_publish(v, &err) && run(views_writer(v), FILL(100));
     views_close(v);
-    v = ok ? views_open(".", key, &err) : NULL;
+    v = ok ? views_open(&disk, key, &err) : NULL;
     ok = v != NULL && number(views_writer(v), "SELECT count(*) FROM event") == 100;
     views_close(v);
     return ok ? 0 : 1;
