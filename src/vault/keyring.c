@@ -116,7 +116,8 @@ static uint32_t read_slots(int fd, uint32_t first, uint8_t *out)
         return 0;
     len = size - from < (uint64_t)SLOTS_READ * KEYRING_SLOT_BYTES ? (size_t)(size - from)
                                                                   : SLOTS_READ * KEYRING_SLOT_BYTES;
-    (void)file_read_at(fd, out, len, from, NULL);
+    if (!file_read_at(fd, out, len, from, NULL))
+        memset(out, 0xff, len); /* not zeros: a slot that cannot be read is not one that was never made */
     return (uint32_t)((len + KEYRING_SLOT_BYTES - 1) / KEYRING_SLOT_BYTES);
 }
 

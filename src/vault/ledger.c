@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/reader.h"
 
+#define TILES_PER_DIR      1000u /* C2SP tlog-tiles: three digits a level */
 #define INDEX_NAME         "ledger/index"
 #define FLUSH_WANTED_TILES 64u
 #define INDEX_PIECE        1024u /* index entries written at once */
@@ -143,36 +144,51 @@ bool tile_read(const struct disk *d, unsigned level, uint64_t number, struct has
            && file_read_at(fd, out->bytes, (size_t)size, 0, NULL);
 }
 
-static bool make_dirs_of(const struct disk *d, char *name, char **last_slash, struct error *err)
+static bool make_dirs_of(const struct disk *d, char *name, struct error *err)
 {
     for (char *p = strchr(name + strlen("ledger/"), '/'); p != NULL; p = strchr(p + 1, '/')) {
+        bool ok;
+
         *p = '\0';
-        if (!disk_make_dir(d, name, err))
-            return false;
+        ok = disk_make_dir(d, name, err);
         *p = '/';
-        *last_slash = p;
+        if (!ok)
+            return false;
     }
     return true;
+}
+
+/* A directory is made with its first tile, and again should that have been as far as it came; or where it is gone. */
+static int tile_open(const struct disk *d, char *name, bool first, struct error *err)
+{
+    struct error why = { 0 };
+    int fd;
+
+    if (first && !make_dirs_of(d, name, err))
+        return -1;
+    fd = disk_open(d, name, O_WRONLY | O_CREAT | O_TRUNC, &why);
+    if (fd < 0 && why.code == ERR_NOT_FOUND && make_dirs_of(d, name, &why))
+        fd = disk_open(d, name, O_WRONLY | O_CREAT | O_TRUNC, &why);
+    if (fd < 0)
+        (void)error_set(err, why.code, "%s", why.text);
+    return fd;
 }
 
 bool tile_write(const struct disk *d, unsigned level, uint64_t number, const struct hash hashes[TILE_HASHES],
                 struct error *err)
 {
     char name[TILE_NAME_MAX];
-    char *slash = NULL;
     bool ok;
     int fd;
 
     tile_name(level, number, name);
-    if (!make_dirs_of(d, name, &slash, err))
-        return false;
-    fd = disk_open(d, name, O_WRONLY | O_CREAT | O_TRUNC, err);
+    fd = tile_open(d, name, number % TILES_PER_DIR == 0, err);
     if (fd < 0)
         return false;
     ok = disk_write_at(d, fd, span_of(hashes->bytes, sizeof(struct hash) * TILE_HASHES), 0, err)
          && disk_sync(d, fd, err);
     disk_close(d, &fd);
-    *slash = '\0';
+    *strrchr(name, '/') = '\0';
     return ok && disk_sync_dir(d, name, err);
 }
 

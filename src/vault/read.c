@@ -25,6 +25,8 @@ int segment_fd(struct store *s, uint32_t number)
         if (more != NULL) {
             s->segment_fds = more;
             s->segment_fd_count = count;
+        } else {
+            s->segment_errno = ENOMEM;
         }
     }
     if (number < s->segment_fd_count) {
@@ -32,6 +34,8 @@ int segment_fd(struct store *s, uint32_t number)
             segment_name(number, name);
             disk_path(&s->disk, name, path);
             s->segment_fds[number] = open(path, O_RDONLY | O_CLOEXEC);
+            if (s->segment_fds[number] < 0 && errno != ENOENT)
+                s->segment_errno = errno;
         }
         fd = s->segment_fds[number];
     }

@@ -6,6 +6,7 @@
  * is walked: the one ended by the last marker seen (held), and what has come since (pending).
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -97,14 +98,17 @@ static bool seen_add(struct seen_list *l, const struct seen *e, struct error *er
 static bool take_entry(struct recovery *r, const struct scan_item *item, struct error *err)
 {
     struct seen e = { .h = item->entry, .where = item->where };
+    struct error why = { 0 };
     struct record_keys keys;
     struct span unit, facts;
     bool ok;
 
     if (!merkle_leaf(&r->seal, &item->bytes, 1, &e.leaf, err) || !seen_add(&r->pending, &e, err))
         return false;
-    if (entry_open(r->s, &r->seal, &item->entry, item->bytes, &r->clear, &unit, &facts, &keys, NULL)) {
+    if (entry_open(r->s, &r->seal, &item->entry, item->bytes, &r->clear, &unit, &facts, &keys, &why)) {
         ok = keyring_assign(r->s->keyring, unit, item->entry.slot, err);
+    } else if (why.code == ERR_MEMORY) {
+        ok = error_set(err, ERR_MEMORY, "%s", why.text);
     } else {
         keyring_burn(r->s->keyring, item->entry.slot);
         ok = true;
@@ -222,24 +226,32 @@ static bool settle_held(struct recovery *r, struct error *err)
     return true;
 }
 
-/* The last commit is whole: every entry as its marker lists it, every body with its root. */
-static bool held_is_whole(struct recovery *r)
+/*
+ * *whole: every entry of the last commit as its marker lists it, every body with its root. False where that could not
+ * be found out (memory): cutting for it would lose what was acknowledged.
+ */
+static bool held_is_whole(struct recovery *r, bool *whole, struct error *err)
 {
     const struct marker *m = &r->held_marker;
     uint64_t first = m->size - m->count;
     uint64_t next = first;
 
+    *whole = false;
+
     for (size_t i = 0; i < r->held.count; i++) {
         const struct seen *e = &r->held.items[i];
+        struct error why = { 0 };
 
         if (e->h.position < first)
             continue; /* of a commit that this one confirms */
-        if (e->h.position != next || memcmp(e->leaf.bytes, r->held_leaves[next - first].bytes, HASH_BYTES) != 0
-            || (e->h.has_body && !body_check(r->s, &r->seal, &e->h, NULL, NULL)))
-            return false;
+        if (e->h.position != next || memcmp(e->leaf.bytes, r->held_leaves[next - first].bytes, HASH_BYTES) != 0)
+            return true;
+        if (e->h.has_body && !body_check(r->s, &r->seal, &e->h, NULL, &why))
+            return why.code == ERR_DAMAGED || error_set(err, why.code, "%s", why.text);
         next++;
     }
-    return next == m->size;
+    *whole = next == m->size;
+    return true;
 }
 
 /* The last commit was not confirmed and is not whole: the log ends before it. */
@@ -275,7 +287,7 @@ static bool walk_tail(struct recovery *r, address from, struct error *err)
     uint32_t segments = segment_count(r->s);
     struct scan_item item;
     struct scan scan;
-    bool ok;
+    bool ok, whole = true;
 
     scan_init(&scan, r->s, from, address_of(segments, 0));
     while ((ok = scan_next(&scan, &item, err)) && item.type != SCAN_END) {
@@ -293,9 +305,9 @@ static bool walk_tail(struct recovery *r, address from, struct error *err)
         return ok;
     if (!r->s->read_only && !settle_held(r, err))
         return false;
-    if (r->held_end <= address_of(r->confirmed.segment, r->confirmed.offset) || held_is_whole(r))
-        return apply_held(r, err);
-    return drop_held(r, err);
+    if (r->held_end > address_of(r->confirmed.segment, r->confirmed.offset) && !held_is_whole(r, &whole, err))
+        return false;
+    return whole ? apply_held(r, err) : drop_held(r, err);
 }
 
 /* ---- cutting ---- */
@@ -532,6 +544,18 @@ static bool find_end(struct recovery *r, struct error *err)
     return true;
 }
 
+/* A segment that is there and cannot be opened (no descriptor left, no right) would look like the end of the log. */
+static bool all_was_seen(struct store *s, struct error *err)
+{
+    int why;
+
+    (void)pthread_mutex_lock(&s->segment_lock);
+    why = s->segment_errno;
+    (void)pthread_mutex_unlock(&s->segment_lock);
+    errno = why;
+    return why == 0 || error_errno(err, "a log segment cannot be opened");
+}
+
 bool recover(struct store *s, struct error *err)
 {
     struct recovery *r = calloc(1, sizeof *r);
@@ -543,7 +567,8 @@ bool recover(struct store *s, struct error *err)
     r->s = s;
     r->clear = writer_new(FACTS_STORED_MAX);
     s->ledger.keep_tiles = !s->read_only;
-    ok = seal_init(&r->seal, &s->suite, err) && find_end(r, err) && (s->read_only || cut_all(r, err));
+    ok = seal_init(&r->seal, &s->suite, err) && find_end(r, err) && all_was_seen(s, err)
+         && (s->read_only || cut_all(r, err));
     if (ok && (r->broken > 0 || r->gap)) {
         (void)snprintf(detail, sizeof detail, "%llu records behind the confirm file are damaged",
                        (unsigned long long)r->broken);

@@ -29,13 +29,28 @@ static uint32_t segment_end(const struct scan *c)
     return size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
 }
 
+/* The window holds `want` bytes from `offset` of a segment on; empty where they cannot be read. */
+static bool window_fill(struct scan *c, uint32_t segment, uint32_t offset, size_t want)
+{
+    uint8_t *out;
+
+    writer_reset(&c->window);
+    c->window_segment = segment;
+    c->window_from = offset;
+    out = write_room(&c->window, want);
+    c->no_memory = c->no_memory || out == NULL;
+    if (out != NULL && file_read_at(segment_fd(c->store, segment), out, want, offset, NULL))
+        return true;
+    writer_reset(&c->window);
+    return false;
+}
+
 /* len bytes at `offset` of the segment being walked, from the window; empty where they are not there or cannot be read.
  */
 static struct span look(struct scan *c, uint32_t offset, size_t len, uint32_t end)
 {
     uint32_t segment = address_segment(c->at);
     size_t want;
-    uint8_t *out;
 
     if (offset > end || len > end - offset)
         return span_of(NULL, 0);
@@ -45,14 +60,9 @@ static struct span look(struct scan *c, uint32_t offset, size_t len, uint32_t en
     want = len < WINDOW_BYTES ? WINDOW_BYTES : len;
     if (want > end - offset)
         want = end - offset;
-    writer_reset(&c->window);
-    c->window_segment = segment;
-    c->window_from = offset;
-    out = write_room(&c->window, want);
-    if (out == NULL || !file_read_at(segment_fd(c->store, segment), out, want, offset, NULL)) {
-        writer_reset(&c->window);
+    /* Where the whole window does not read, it may be for a sector further on. */
+    if (!window_fill(c, segment, offset, want) && (want == len || !window_fill(c, segment, offset, len)))
         return span_of(NULL, 0);
-    }
     return span_part(writer_span(&c->window), 0, len);
 }
 
@@ -112,17 +122,17 @@ bool scan_next(struct scan *c, struct scan_item *out, struct error *err)
     }
     if (offset == 0) {
         segment_head(c, out);
-        return true;
+        return !c->no_memory || error_set(err, ERR_MEMORY, "no memory to read the log");
     }
     while (offset < end && !record_at(c, offset, end, out))
         offset = end - offset < RECORD_ALIGN ? end : offset + RECORD_ALIGN;
+    if (c->no_memory) /* or else what is whole would look broken */
+        return error_set(err, ERR_MEMORY, "no memory to read the log");
     if (offset > from) {
         *out = (struct scan_item){ .type = SCAN_GAP, .where = c->at, .length = offset - from };
         c->at += out->length;
         return true;
     }
-    if (c->window.failed)
-        return error_set(err, ERR_MEMORY, "no memory to read the log");
     c->at += out->length;
     return true;
 }

@@ -33,7 +33,7 @@ struct scan {
     struct writer window; /* bytes of the segment from window_from on */
     uint32_t window_from;
     uint32_t window_segment;
-    bool header_due;
+    bool no_memory; /* the window could not be filled: what was seen since does not count */
 };
 
 /* From `from` (offset 0 of a segment: its header comes first) up to `limit`. */

@@ -190,6 +190,7 @@ struct store {
     pthread_mutex_t segment_lock;
     int *segment_fds; /* for reading, by number; -1 until wanted; under segment_lock */
     size_t segment_fd_count;
+    int segment_errno; /* why one could not be opened, though it may be there; under segment_lock */
 
     char start_findings[START_FINDINGS_MAX][FINDING_MAX]; /* what was wrong at the start, for verify */
     size_t start_finding_count;
