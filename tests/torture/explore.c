@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #include "../unit/vault/store_test.h"
+#include "nonces.h"
 #include "walk.h"
 
-#define WORKERS 2
+#define WORKERS  2
+#define MIXTURES 6 /* after each deed, in a sample */
 #ifdef __SANITIZE_ADDRESS__
 #define SAMPLE 500
 #else
@@ -25,6 +27,7 @@
 /* What a worker tells of its part. */
 struct tally {
     uint64_t judged, deeds, cut_again, failed, distinct;
+    struct nonces nonces;
 };
 
 struct run {
@@ -42,26 +45,23 @@ static unsigned long number_from(const char *name, unsigned long otherwise)
 
 static void play(const struct scenario *s, const char *dir, struct tape *t)
 {
-    struct store_options o = test_options();
     struct scene x;
 
-    if (!s->from_nothing && !store_create(dir, &o, NULL))
-        abort();
-    tape_begin(t, dir, NULL, 0);
+    scene_prepare(&x, dir, t, s);
     t->sync_us = 300;
-    scene_begin(&x, dir, t, s);
-    if (!s->from_nothing)
-        tape_mark(t, &(struct mark){ .type = MARK_CREATED });
     s->play(&x);
     scene_end(&x);
 }
 
-/* A disk is met a few times a deed; so this is about how many of a thousand make the sample. */
-static unsigned sample_of(const struct run *r, const struct tape *t)
+/* How many of a million looks make the sample. */
+static unsigned long sample_of(const struct run *r, const struct scenario *s, const struct tape *t)
 {
-    size_t about = t->count * 30;
+    struct walk w = { .scenario = s, .seed = r->seed, .workers = WORKERS, .counting = true, .mixtures = MIXTURES };
 
-    return r->full || about < r->states ? 1000 : (unsigned)(r->states * 1000 / about) + 1;
+    if (r->full)
+        return 1000000;
+    (void)walk_tape(&w, t, 0);
+    return r->states * 1000000 / (w.looks + 1) + 1;
 }
 
 static void write_all(int fd, const void *bytes, size_t len)
@@ -93,17 +93,19 @@ static bool read_all(int fd, void *bytes, size_t len)
     return true;
 }
 
-static void work(const struct run *r, const struct scenario *s, const struct tape *t, unsigned worker, int out)
+static void work(const struct run *r, const struct scenario *s, const struct tape *t, unsigned long sample,
+                 unsigned worker, int out)
 {
     struct walk w = { .scenario = s, .seed = r->seed, .worker = worker, .workers = WORKERS };
     struct tally tally = { 0 };
 
-    w.per_mille = sample_of(r, t);
-    w.mixtures = r->full ? s->costly ? 12 : 40 : 6;
-    w.nested = r->full ? s->costly ? 60 : 12 : 250;
+    w.per_million = sample;
+    w.mixtures = r->full ? s->costly ? 12 : 40 : MIXTURES;
+    w.nested = r->full ? s->costly ? 60 : 12 : 0;
     walk_begin(&w);
     (void)walk_tape(&w, t, 0);
-    tally = (struct tally){ w.judged, w.deeds, w.cut_again, w.failed ? 1 : 0, w.distinct.count };
+    tally = (struct tally){ w.judged,         w.deeds,         w.cut_again, w.failed ? 1 : 0,
+                            w.distinct.count, nonces_seen() };
     fflush(stdout);
     write_all(out, &tally, sizeof tally);
     for (size_t i = 0; i < w.distinct.cap; i++)
@@ -112,7 +114,8 @@ static void work(const struct run *r, const struct scenario *s, const struct tap
     walk_end(&w);
 }
 
-static pid_t start(const struct run *r, const struct scenario *s, const struct tape *t, unsigned worker, int *from)
+static pid_t start(const struct run *r, const struct scenario *s, const struct tape *t, unsigned long sample,
+                   unsigned worker, int *from)
 {
     int ends[2];
     pid_t pid;
@@ -122,7 +125,7 @@ static pid_t start(const struct run *r, const struct scenario *s, const struct t
         abort();
     if (pid == 0) {
         close(ends[0]);
-        work(r, s, t, worker, ends[1]);
+        work(r, s, t, sample, worker, ends[1]);
         _exit(0);
     }
     close(ends[1]);
@@ -141,6 +144,8 @@ static bool gather(int from, struct tally *sum, struct hash_set *distinct)
     sum->deeds = t.deeds;
     sum->cut_again += t.cut_again;
     sum->failed += t.failed;
+    sum->nonces.pairs += t.nonces.pairs;
+    sum->nonces.repeats += t.nonces.repeats;
     for (uint64_t i = 0; i < t.distinct; i++) {
         if (!read_all(from, &h, sizeof h))
             return false;
@@ -156,24 +161,28 @@ static bool explore(const struct run *r, const struct scenario *s, struct hash_s
     struct tally sum = { 0 };
     pid_t pids[WORKERS];
     int from[WORKERS], status;
+    unsigned long sample;
     struct tape t;
     char dir[TEST_DIR_SIZE];
     bool ok = true;
 
     test_dir(dir);
     play(s, dir, &t);
+    sample = sample_of(r, s, &t);
     for (unsigned i = 0; i < WORKERS; i++)
-        pids[i] = start(r, s, &t, i, &from[i]);
+        pids[i] = start(r, s, &t, sample, i, &from[i]);
     for (unsigned i = 0; i < WORKERS; i++) {
         ok = gather(from[i], &sum, &distinct) && ok;
         close(from[i]);
         if (waitpid(pids[i], &status, 0) != pids[i] || status != 0)
             ok = false;
     }
-    ok = ok && sum.failed == 0;
-    printf("# %s: %zu distinct disks after %llu deeds, judged %llu times, %llu recoveries cut again\n", s->name,
-           distinct.count, (unsigned long long)sum.deeds, (unsigned long long)sum.judged,
-           (unsigned long long)sum.cut_again);
+    ok = ok && sum.failed == 0 && sum.nonces.repeats == 0;
+    printf("# %s: %zu distinct disks after %llu deeds, judged %llu times, %llu recoveries cut again; "
+           "%llu (key, nonce) pairs, %llu repeated\n",
+           s->name, distinct.count, (unsigned long long)sum.deeds, (unsigned long long)sum.judged,
+           (unsigned long long)sum.cut_again, (unsigned long long)sum.nonces.pairs,
+           (unsigned long long)sum.nonces.repeats);
     for (size_t i = 0; i < distinct.cap; i++)
         if (distinct.slots[i] != 0)
             (void)hash_set_add(all, distinct.slots[i]);

@@ -1,6 +1,8 @@
 /* Judging a store. See judge.h. */
 #include "judge.h"
 
+#include <sys/mman.h>
+
 #include "../unit/vault/store_test.h"
 #include "vault/store_internal.h"
 #include "vault/vault.h"
@@ -254,19 +256,88 @@ static bool goes_on(struct store *s, uint64_t *position, struct error *err)
            && test_same(s, *position, LAST_SEED, 500, err);
 }
 
-static struct store *open_store(const struct judging *j, const struct promises *p, const struct tuning *t,
-                                bool read_only, struct error *err)
-{
-    struct store_options o = test_options();
-    struct store *s = NULL;
+/* What is judged: a store, or a vault with its views. */
+struct subject {
+    struct vault *vault; /* NULL: the store alone */
+    struct store *store;
+};
 
-    o.tuning = t;
-    o.read_only = read_only;
-    for (size_t i = 0; s == NULL && i < p->secret_count; i++) {
-        o.secret = span_str(p->secrets[i]);
-        s = store_open(j->dir, &o, err);
+static bool open_subject(const struct judging *j, const struct promises *p, const struct tuning *t, bool read_only,
+                         struct subject *out, struct error *err)
+{
+    struct vault_options o = { .store = test_options() };
+    struct subject s = { .store = NULL };
+
+    o.store.tuning = t;
+    o.store.read_only = read_only;
+    for (size_t i = 0; s.store == NULL && i < p->secret_count; i++) {
+        o.store.secret = span_str(p->secrets[i]);
+        if (j->views && !read_only) {
+            s.vault = vault_open(j->dir, &o, err);
+            s.store = s.vault != NULL ? vault_store(s.vault) : NULL;
+        } else {
+            s.store = store_open(j->dir, &o.store, err);
+        }
     }
-    return s;
+    *out = s;
+    return s.store != NULL;
+}
+
+static void close_subject(struct subject *s)
+{
+    if (s->vault != NULL)
+        vault_close(s->vault);
+    else
+        store_close(s->store);
+}
+
+/* The file that names the current view; empty where there is none. */
+static void current_view(const struct judging *j, struct writer *w)
+{
+    char path[600];
+
+    snprintf(path, sizeof path, "%s/vault/views/current", j->dir);
+    if (!file_slurp(path, w, NULL))
+        writer_reset(w);
+}
+
+static bool dump_of(struct vault *v, struct writer *w, struct error *err)
+{
+    struct vault_reader *r = vault_reader_new(v, err);
+    int fd = memfd_create("dump", MFD_CLOEXEC);
+    char path[64];
+    bool ok = r != NULL && fd >= 0 && vault_dump(r, fd, err);
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ok = ok && file_slurp(path, w, err);
+    vault_reader_free(r);
+    close(fd);
+    return ok;
+}
+
+/* Views that were there are still used, and say what views made anew from the log say. */
+static bool check_views(const struct judging *j, const struct promises *p, const struct tuning *t, struct span before,
+                        struct subject *s, struct error *err)
+{
+    struct writer now = writer_new(1000), old = writer_new(1 << 24), new = writer_new(1 << 24);
+    struct vault_options o = { .store = test_options() };
+    bool ok;
+
+    current_view(j, &now);
+    ok = before.len == 0 || span_equal(before, writer_span(&now))
+         || error_set(err, ERR_DAMAGED, "views that were there had to be made again");
+    ok = ok && dump_of(s->vault, &old, err);
+    close_subject(s);
+    *s = (struct subject){ .store = NULL };
+    o.store.tuning = t;
+    o.store.secret = span_str(p->secrets[0]);
+    ok = ok && vault_rebuild(j->dir, &o, err) && open_subject(j, p, t, false, s, err) && dump_of(s->vault, &new, err)
+         && (span_equal(writer_span(&old), writer_span(&new))
+             || error_set(err, ERR_DAMAGED, "views say something else than the log"));
+    writer_done(&now);
+    writer_done(&old);
+    writer_done(&new);
+    return ok;
 }
 
 /* Nothing was promised of a store that was being made: then making it again must do. */
@@ -278,6 +349,24 @@ static bool can_be_made(const struct judging *j, const struct tuning *t, struct 
     return store_create(j->dir, &o, err);
 }
 
+/* Opened again after closing. */
+static bool holds_again(const struct judging *j, const struct promises *p, const struct tuning *t, uint64_t position,
+                        struct error *err)
+{
+    struct error found = { 0 };
+    uint64_t findings = 0;
+    struct subject s;
+    bool ok;
+
+    if (!open_subject(j, p, t, true, &s, err))
+        return error_within(err, "opening again");
+    ok = test_same(s.store, position, LAST_SEED, 500, err)
+         && store_verify(s.store, remember, &found, &findings, err)
+         && (findings == 0 || error_set(err, ERR_DAMAGED, "opened again: %s", found.text));
+    close_subject(&s);
+    return ok;
+}
+
 bool judge(const struct judging *j, const struct promises *p, struct error *err)
 {
     struct tuning t = { .files = j->ops,
@@ -286,34 +375,23 @@ bool judge(const struct judging *j, const struct promises *p, struct error *err)
                         .body_file_bytes = 160000,
                         .confirm_entries = 12,
                         .no_idle_confirm = true };
+    struct writer before = writer_new(1000);
     struct error why = { 0 };
     uint64_t position = 0;
-    struct store *s = open_store(j, p, &t, false, &why);
+    struct subject s;
     bool ok;
 
-    if (s == NULL && !p->created) {
+    current_view(j, &before);
+    if (!open_subject(j, p, &t, false, &s, &why) && !p->created) {
         if (!can_be_made(j, &t, err))
             return error_within(err, "a store half made (%s) cannot be made again", why.text);
-        s = open_store(j, p, &t, false, &why);
+        (void)open_subject(j, p, &t, false, &s, &why);
     }
-    if (s == NULL)
+    if (s.store == NULL)
         return error_set(err, why.code, "open: %s", why.text);
-    ok = holds(s, p, err) && (!j->go_on || goes_on(s, &position, err));
-    store_close(s);
-    if (!ok || !j->reopen || !j->go_on)
-        return ok;
-    s = open_store(j, p, &t, true, err);
-    if (s == NULL)
-        return error_within(err, "opening again");
-    ok = test_same(s, position, LAST_SEED, 500, err);
-    if (ok && j->reopen) {
-        struct error found = { 0 };
-        uint64_t findings = 0;
-
-        ok = store_verify(s, remember, &found, &findings, err);
-        if (ok && findings > 0)
-            ok = error_set(err, ERR_DAMAGED, "opened again: %s", found.text);
-    }
-    store_close(s);
-    return ok;
+    ok = holds(s.store, p, err) && (!j->views || check_views(j, p, &t, writer_span(&before), &s, err))
+         && (!j->go_on || goes_on(s.store, &position, err));
+    writer_done(&before);
+    close_subject(&s);
+    return ok && (!j->reopen || !j->go_on || holds_again(j, p, &t, position, err));
 }

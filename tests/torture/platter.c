@@ -130,6 +130,17 @@ static void step_sync_failed(struct platter *p, const struct deed *d)
     f->dirty_count = 0;
 }
 
+static void step_reread(struct platter *p, const struct deed *d)
+{
+    struct platter_file *f = &p->files[d->inode];
+    const struct version *v = &f->versions[f->count - 1];
+
+    cache_resize(f, 0);
+    cache_resize(f, v->len);
+    if (v->len > 0)
+        memcpy(f->cache, v->bytes, v->len);
+}
+
 /* ---- names ---- */
 
 /* Number of the path of its directory; -1 for the tape's own. */
@@ -229,6 +240,9 @@ void platter_step(struct platter *p)
     case DEED_SYNC_FAILED:
         step_sync_failed(p, d);
         break;
+    case DEED_REREAD:
+        step_reread(p, d);
+        break;
     case DEED_CREATE:
     case DEED_MKDIR:
     case DEED_RENAME:
@@ -246,6 +260,22 @@ void platter_step(struct platter *p)
         break;
     }
     p->at++;
+}
+
+void platter_content(const struct tape *t, int inode, uint8_t **bytes, size_t *len)
+{
+    struct platter p;
+    const struct version *v;
+
+    platter_begin(&p, t);
+    while (p.at < t->count)
+        platter_step(&p);
+    v = &p.files[inode].versions[p.files[inode].count - 1];
+    *len = v->len;
+    *bytes = grown(NULL, v->len, 1);
+    if (v->len > 0)
+        memcpy(*bytes, v->bytes, v->len);
+    platter_end(&p);
 }
 
 /* ---- choices ---- */

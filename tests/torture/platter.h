@@ -85,6 +85,9 @@ void platter_end(struct platter *p);
 /* Takes in the next deed. */
 void platter_step(struct platter *p);
 
+/* The newest content of a file of a tape that goes on, as the disk will have it; *bytes is the caller's to free. */
+void platter_content(const struct tape *t, int inode, uint8_t **bytes, size_t *len);
+
 /* Everything kept (or lost). */
 void choice_set(struct choice *c, const struct platter *p, bool keep);
 void choice_done(struct choice *c);

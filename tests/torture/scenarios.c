@@ -85,19 +85,33 @@ static void body_files(struct scene *x)
     test_wall_us -= UINT64_C(31) * 86400 * 1000000;
 }
 
-/* A unit each: slots are assigned, made, assigned. */
-static void keyring(struct scene *x)
+static void put_units(struct scene *x, unsigned from, unsigned count, unsigned commit)
 {
     char unit[32];
 
-    x->tuning.confirm_entries = 35;
-    scene_open(x);
-    for (unsigned i = 0; i < 140; i++) {
+    for (unsigned i = from; i < from + count; i++) {
         (void)snprintf(unit, sizeof unit, "unit:%u", i);
         (void)scene_put(x, RECORD_EVENT, unit, SCENE_NO_BODY);
-        if (i % 7 == 6)
+        if (i % commit == commit - 1)
             scene_commit(x);
     }
+    scene_commit(x);
+}
+
+/* Slots 1 to 120 are used, and the keyring is about to grow. */
+static void keyring_before(struct scene *x)
+{
+    scene_open(x);
+    put_units(x, 0, 120, 40);
+    scene_close(x);
+}
+
+/* A unit each: slots are assigned, made, and used before anything else syncs the keyring. */
+static void keyring(struct scene *x)
+{
+    x->tuning.confirm_entries = 1000;
+    scene_open(x);
+    put_units(x, 120, 145, 29);
     scene_close(x);
 }
 
@@ -152,6 +166,20 @@ static void killed_large(struct scene *x)
         scene_kill_in(x, n + 1);
         (void)scene_put(x, RECORD_DICOM, "study:1", SCENE_LARGE);
         scene_commit(x);
+        scene_close(x);
+    }
+}
+
+/* Views follow: folded after each commit, folded again at each opening, their WAL brought into the database at closing. */
+static void views(struct scene *x)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        scene_open(x);
+        for (unsigned n = 0; n < 4; n++) {
+            (void)scene_put(x, n % 2 == 0 ? RECORD_EVENT : RECORD_HL7, "events", n % 2 == 0 ? SCENE_NO_BODY : SCENE_SMALL);
+            scene_commit(x);
+            scene_folded(x);
+        }
         scene_close(x);
     }
 }
@@ -216,7 +244,7 @@ const struct scenario scenarios[] = {
     { .name = "batches", .play = batches },
     { .name = "body-files", .play = body_files },
     { .name = "creating", .play = creating, .from_nothing = true },
-    { .name = "keyring", .play = keyring, .costly = true },
+    { .name = "keyring", .before = keyring_before, .play = keyring, .costly = true },
     { .name = "killed", .play = killed },
     { .name = "killed-large", .play = killed_large, .costly = true },
     { .name = "killed-sealing", .play = killed_sealing, .costly = true },
@@ -226,5 +254,6 @@ const struct scenario scenarios[] = {
     { .name = "sealing-large", .play = sealing_large, .costly = true },
     { .name = "segments", .play = segments },
     { .name = "tiles", .play = tiles, .costly = true },
+    { .name = "views", .play = views, .views = true, .costly = true },
 };
 const size_t scenario_count = COUNT_OF(scenarios);

@@ -27,6 +27,29 @@ void scene_begin(struct scene *x, const char *dir, struct tape *tape, const stru
                                      .no_idle_confirm = true } };
 }
 
+void scene_prepare(struct scene *x, const char *dir, struct tape *tape, const struct scenario *s)
+{
+    struct store_options o = test_options();
+    struct tape before;
+    unsigned seed = 1;
+
+    if (!s->from_nothing && !store_create(dir, &o, NULL))
+        abort();
+    tape_begin(&before, dir, NULL, 0);
+    if (!s->from_nothing)
+        tape_mark(&before, &(struct mark){ .type = MARK_CREATED });
+    if (s->before != NULL) {
+        scene_begin(x, dir, &before, s);
+        s->before(x);
+        scene_end(x);
+        seed = x->seed;
+    }
+    tape_begin(tape, dir, &before, before.count);
+    tape_end(&before);
+    scene_begin(x, dir, tape, s);
+    x->seed = seed;
+}
+
 void scene_end(struct scene *x)
 {
     scene_close(x);
@@ -87,9 +110,12 @@ void scene_kill_in(struct scene *x, long deeds)
 
 static bool fill_body(struct body *b, unsigned seed, size_t len, struct error *err)
 {
-    uint8_t *bytes = malloc(len + 1);
+    uint8_t *bytes;
     bool ok;
 
+    tape_spares++;
+    bytes = malloc(len + 1);
+    tape_spares--;
     if (bytes == NULL)
         abort();
     test_fill(bytes, len, seed);
@@ -107,9 +133,11 @@ bool scene_put(struct scene *x, enum record_kind kind, const char *unit, size_t 
     bool ok = x->store != NULL && x->waiting_count < SCENE_WAITING_MAX;
 
     (void)snprintf(m.text, sizeof m.text, "%s", unit);
+    tape_spares++;
     field_put_str(&facts, FIELD_EVENT, "torture");
     field_put_str(&facts, FIELD_DETAIL, "what was sent");
     field_put_uint(&facts, FIELD_COUNT, m.seed);
+    tape_spares--;
     a.facts = writer_span(&facts);
     a.cookie = (void *)(uintptr_t)m.seed;
     if (ok && len != SCENE_NO_BODY) {
@@ -188,6 +216,29 @@ void scene_repair(struct scene *x)
 
     if (x->store != NULL && !store_repair(x->store, NULL, ignore, NULL, &done, &err))
         x->refused++;
+}
+
+static bool ignore_row(void *context, struct span row)
+{
+    (void)context;
+    (void)row;
+    return false;
+}
+
+void scene_folded(struct scene *x)
+{
+    struct vault_reader *r;
+    struct error err = { 0 };
+    struct writer request = writer_new(100);
+
+    if (x->vault == NULL)
+        return;
+    r = vault_reader_new(x->vault, &err);
+    field_put_str(&request, FIELD_QUERY, "sources");
+    if (r != NULL)
+        (void)vault_find(r, writer_span(&request), ignore_row, NULL, &err);
+    vault_reader_free(r);
+    writer_done(&request);
 }
 
 void scene_release(struct scene *x, uint64_t position)

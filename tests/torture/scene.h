@@ -36,6 +36,7 @@ struct scene {
 
 struct scenario {
     const char *name;
+    void (*before)(struct scene *x); /* what is there when the tape begins: played, and nothing of it cut; NULL: nothing */
     void (*play)(struct scene *x);
     bool from_nothing; /* the directory is empty at first: the scenario makes the store */
     bool views;
@@ -45,6 +46,9 @@ struct scenario {
 extern const struct scenario scenarios[];
 extern const size_t scenario_count;
 
+/* A store in dir, as the scenario begins with it, and the tape running. */
+void scene_prepare(struct scene *x, const char *dir, struct tape *tape, const struct scenario *s);
+/* A scene on what is there. */
 void scene_begin(struct scene *x, const char *dir, struct tape *tape, const struct scenario *s);
 /* Closes what the scenario left open. */
 void scene_end(struct scene *x);
@@ -62,6 +66,8 @@ void scene_commit(struct scene *x);
 
 /* Seals what is full, and repairs (there is nothing to repair). */
 void scene_repair(struct scene *x);
+/* Waits until the views have what was committed. */
+void scene_folded(struct scene *x);
 
 /* The record there need not be readable any more. Said before the deed that may make it so. */
 void scene_release(struct scene *x, uint64_t position);

@@ -1,5 +1,5 @@
 /* Recording. See tape.h. */
-#include "tape.h"
+#include "platter.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+_Thread_local int tape_spares;
 
 /* A test without memory has nothing to say. */
 static void *grown(void *old, size_t count, size_t size)
@@ -27,6 +29,18 @@ static void *copied(const void *bytes, size_t len)
     if (len > 0)
         memcpy(copy, bytes, len);
     return copy;
+}
+
+static void enter(struct tape *t)
+{
+    pthread_mutex_lock(&t->lock);
+    tape_spares++;
+}
+
+static void leave(struct tape *t)
+{
+    tape_spares--;
+    pthread_mutex_unlock(&t->lock);
 }
 
 int tape_path(struct tape *t, const char *path)
@@ -148,9 +162,9 @@ void tape_end(struct tape *t)
 
 void tape_mark(struct tape *t, const struct mark *m)
 {
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     record(t, DEED_MARK)->mark = copied(m, sizeof *m);
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
 }
 
 /* ---- the file calls ---- */
@@ -171,7 +185,7 @@ static int tape_open(void *context, const char *path, int flags)
     struct tape *t = context;
     int fd = -1, id;
 
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     if (lives(t))
         fd = file_ops_system.open(NULL, path, flags);
     if (fd >= TAPE_FDS)
@@ -186,7 +200,7 @@ static int tape_open(void *context, const char *path, int flags)
         }
         t->fds[fd] = t->live[id];
     }
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     return fd;
 }
 
@@ -195,7 +209,7 @@ static ssize_t tape_pwrite(void *context, int fd, const void *bytes, size_t len,
     struct tape *t = context;
     ssize_t n = -1;
 
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     if (lives(t))
         n = pwrite(fd, bytes, len, offset);
     if (n > 0)
@@ -204,7 +218,7 @@ static ssize_t tape_pwrite(void *context, int fd, const void *bytes, size_t len,
                                                 .offset = (uint64_t)offset,
                                                 .bytes = copied(bytes, (size_t)n),
                                                 .len = (size_t)n };
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     return n;
 }
 
@@ -215,25 +229,25 @@ static int tape_fdatasync(void *context, int fd)
     int result = -1;
     size_t begun;
 
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     begun = t->count;
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     if (t->sync_us > 0)
         (void)nanosleep(&(struct timespec){ .tv_nsec = (long)t->sync_us * 1000 }, NULL);
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     if (lives(t)) {
         *record(t, DEED_SYNC) = (struct deed){ .type = DEED_SYNC, .inode = t->fds[fd], .offset = begun };
         result = 0;
     }
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     return result;
 }
 
 void tape_sync_failed(struct tape *t, int fd)
 {
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     record(t, DEED_SYNC_FAILED)->inode = t->fds[fd];
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
 }
 
 static int tape_ftruncate(void *context, int fd, off_t len)
@@ -241,13 +255,13 @@ static int tape_ftruncate(void *context, int fd, off_t len)
     struct tape *t = context;
     int result = -1;
 
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     if (lives(t))
         result = ftruncate(fd, len);
     if (result == 0)
         *record(t, DEED_TRUNCATE) =
             (struct deed){ .type = DEED_TRUNCATE, .inode = t->fds[fd], .offset = (uint64_t)len };
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     return result;
 }
 
@@ -256,7 +270,7 @@ static int tape_rename(void *context, const char *from, const char *to)
     struct tape *t = context;
     int result = -1;
 
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     if (lives(t))
         result = rename(from, to);
     if (result == 0) {
@@ -266,7 +280,7 @@ static int tape_rename(void *context, const char *from, const char *to)
         t->live[b] = t->live[a];
         t->live[a] = -1;
     }
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     return result;
 }
 
@@ -275,7 +289,7 @@ static int tape_unlink(void *context, const char *path)
     struct tape *t = context;
     int result = -1, id;
 
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     if (lives(t))
         result = unlink(path);
     if (result == 0) {
@@ -283,7 +297,7 @@ static int tape_unlink(void *context, const char *path)
         record(t, DEED_UNLINK)->path = id;
         t->live[id] = -1;
     }
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     return result;
 }
 
@@ -292,7 +306,7 @@ static int tape_mkdir(void *context, const char *path)
     struct tape *t = context;
     int result = -1, id;
 
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     if (lives(t))
         result = mkdir(path, 0700);
     if (result == 0) {
@@ -300,7 +314,7 @@ static int tape_mkdir(void *context, const char *path)
         t->live[id] = inode_add(t, true, -1);
         *record(t, DEED_MKDIR) = (struct deed){ .type = DEED_MKDIR, .inode = t->live[id], .path = id };
     }
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     return result;
 }
 
@@ -309,12 +323,12 @@ static int tape_sync_dir(void *context, const char *path)
     struct tape *t = context;
     int result = -1;
 
-    pthread_mutex_lock(&t->lock);
+    enter(t);
     if (lives(t)) {
         record(t, DEED_SYNC_DIR)->path = strcmp(path, t->dir) == 0 ? -1 : path_below(t, path);
         result = 0;
     }
-    pthread_mutex_unlock(&t->lock);
+    leave(t);
     return result;
 }
 
@@ -340,6 +354,33 @@ static int tape_free_bytes(void *context, const char *path, uint64_t *out)
     return 0;
 }
 
+/* A file whose sync failed shows what the disk has of it, and that is less than was written. */
+static void tape_reread(void *context, int fd)
+{
+    struct tape *t = context;
+    bool failed = false;
+    uint8_t *bytes;
+    size_t len;
+
+    enter(t);
+    for (size_t k = 0; k < t->count && !t->dead; k++)
+        failed = failed || (t->deeds[k].type == DEED_SYNC_FAILED && t->deeds[k].inode == t->fds[fd]);
+    if (failed) {
+        char path[64];
+        int out;
+
+        record(t, DEED_REREAD)->inode = t->fds[fd];
+        platter_content(t, t->fds[fd], &bytes, &len);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* it may be open for reading only */
+        out = open(path, O_WRONLY | O_CLOEXEC);
+        if (out < 0 || ftruncate(out, 0) != 0 || pwrite(out, bytes, len, 0) != (ssize_t)len)
+            abort();
+        close(out);
+        free(bytes);
+    }
+    leave(t);
+}
+
 const struct file_ops tape_ops = {
     .open = tape_open,
     .pwrite = tape_pwrite,
@@ -352,4 +393,41 @@ const struct file_ops tape_ops = {
     .close = tape_close,
     .write_behind = tape_write_behind,
     .free_bytes = tape_free_bytes,
+    .reread = tape_reread,
 };
+
+/* ---- for people ---- */
+
+static const char *const deed_words[] = { "create", "write",  "truncate", "sync",     "failed sync", "reread",
+                                          "rename", "unlink", "mkdir",    "sync_dir", "mark" };
+
+const char *tape_name(const struct tape *t, size_t at, int inode)
+{
+    while (at-- > 0) {
+        const struct deed *d = &t->deeds[at];
+
+        if (d->type == DEED_RENAME && d->inode == inode)
+            return t->paths[d->to];
+        if ((d->type == DEED_CREATE || d->type == DEED_MKDIR) && d->inode == inode)
+            return t->paths[d->path];
+    }
+    return t->inodes[inode].born_as >= 0 ? t->paths[t->inodes[inode].born_as] : "?";
+}
+
+void tape_say(const struct tape *t, size_t at, size_t most)
+{
+    static const char *const mark_words[] = { "created", "appended", "acknowledged", "released",
+                                              "root",    "secret",   "no secret",    "promise" };
+
+    for (size_t k = at < most ? 0 : at - most; k < at; k++) {
+        const struct deed *d = &t->deeds[k];
+        bool of_name = d->type >= DEED_RENAME || d->type == DEED_CREATE;
+
+        if (d->type == DEED_MARK)
+            printf("#   %zu %s %llu\n", k, mark_words[d->mark->type], (unsigned long long)d->mark->position);
+        else
+            printf("#   %zu %s %s %s at %llu, %zu bytes\n", k, deed_words[d->type],
+                   !of_name ? tape_name(t, k, d->inode) : d->path >= 0 ? t->paths[d->path] : ".",
+                   d->type == DEED_RENAME ? t->paths[d->to] : "", (unsigned long long)d->offset, d->len);
+    }
+}

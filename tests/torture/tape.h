@@ -20,6 +20,7 @@ enum deed_type {
     DEED_TRUNCATE,
     DEED_SYNC,
     DEED_SYNC_FAILED, /* the page cache believes that all is written; the disk has none of it */
+    DEED_REREAD,      /* … and believes it no more */
     DEED_RENAME,
     DEED_UNLINK,
     DEED_MKDIR,
@@ -86,6 +87,9 @@ struct tape {
     long kill_in;  /* deeds until then; 0: lives on */
 };
 
+/* Above 0 while this thread's allocations are the test's own, which never fail. */
+extern _Thread_local int tape_spares;
+
 extern const struct file_ops tape_ops; /* its context is the tape */
 
 /* Begins a tape over dir, with the marks of `before` up to its deed `upto` (NULL: none). */
@@ -97,5 +101,9 @@ void tape_mark(struct tape *t, const struct mark *m);
 void tape_sync_failed(struct tape *t, int fd);
 /* Number of a path, relative to dir; made where it is new. */
 int tape_path(struct tape *t, const char *path);
+
+/* The name of an inode as of a deed; and the last deeds before one, on stdout. */
+const char *tape_name(const struct tape *t, size_t at, int inode);
+void tape_say(const struct tape *t, size_t at, size_t most);
 
 #endif

@@ -33,28 +33,12 @@ static size_t pick_below(struct stroll *s, size_t n)
 
 /* ---- one disk ---- */
 
-static const char *const deed_words[] = { "create", "write",  "truncate", "sync",     "failed sync",
-                                          "rename", "unlink", "mkdir",    "sync_dir", "mark" };
-
-static const char *name_of_inode(const struct stroll *s, int inode)
-{
-    for (size_t k = s->platter.at; k-- > 0;) {
-        const struct deed *d = &s->tape->deeds[k];
-
-        if (d->type == DEED_RENAME && d->inode == inode)
-            return s->tape->paths[d->to];
-        if ((d->type == DEED_CREATE || d->type == DEED_MKDIR) && d->inode == inode)
-            return s->tape->paths[d->path];
-    }
-    return s->tape->inodes[inode].born_as >= 0 ? s->tape->paths[s->tape->inodes[inode].born_as] : "?";
-}
-
 static void say_choice(const struct stroll *s)
 {
     for (size_t i = 0; i < s->platter.pending_count; i++) {
         const struct deed *d = &s->tape->deeds[s->platter.pending[i]];
 
-        printf("#   %s of %s %s %s\n", deed_words[d->type], s->tape->paths[d->path],
+        printf("#   %s of %s %s %s\n", d->type == DEED_RENAME ? "rename" : d->type == DEED_UNLINK ? "unlink" : "making", s->tape->paths[d->path],
                d->type == DEED_RENAME ? s->tape->paths[d->to] : "", s->choice.kept[i] ? "kept" : "lost");
     }
     for (int i = 0; i < s->platter.file_count; i++) {
@@ -62,26 +46,9 @@ static void say_choice(const struct stroll *s)
         const struct pick *k = &s->choice.picks[i];
 
         if (f->count > 1)
-            printf("#   %s: moment %zu of %zu, length of %zu (%zu bytes), %zu sectors%s\n", name_of_inode(s, i),
+            printf("#   %s: moment %zu of %zu, length of %zu (%zu bytes), %zu sectors%s\n", tape_name(s->tape, s->platter.at, i),
                    k->version, f->count - 1, k->length, f->versions[k->length].len, f->dirty_count,
                    k->torn ? ", torn" : "");
-    }
-}
-
-static void say_deeds(const struct stroll *s)
-{
-    for (size_t k = s->platter.at < 24 ? 0 : s->platter.at - 24; k < s->platter.at; k++) {
-        const struct deed *d = &s->tape->deeds[k];
-        bool of_file = d->type == DEED_WRITE || d->type == DEED_TRUNCATE || d->type == DEED_SYNC;
-
-        if (d->type == DEED_MARK)
-            printf("#   %zu mark %d of %llu\n", k, (int)d->mark->type, (unsigned long long)d->mark->position);
-        else
-            printf("#   %zu %s %s %s at %llu, %zu bytes\n", k, deed_words[d->type],
-                   of_file                       ? name_of_inode(s, d->inode)
-                   : d->path >= 0                ? s->tape->paths[d->path]
-                                                 : ".",
-                   d->type == DEED_RENAME ? s->tape->paths[d->to] : "", (unsigned long long)d->offset, d->len);
     }
 }
 
@@ -89,7 +56,7 @@ static bool broken(struct stroll *s, const struct error *err)
 {
     printf("# %s: cut %s%safter deed %zu of %zu: %s\n", s->w->scenario->name, s->depth > 0 ? "in a recovery, " : "",
            s->depth > 1 ? "twice, " : "", s->platter.at, s->tape->count, err->text);
-    say_deeds(s);
+    tape_say(s->tape, s->platter.at, 24);
     say_choice(s);
     s->w->failed = true;
     return false;
@@ -129,7 +96,8 @@ static bool look(struct stroll *s)
     struct error err = { 0 };
     uint64_t h;
 
-    if (w->per_mille < 1000 && pick_below(s, 1000) >= w->per_mille)
+    w->looks++;
+    if (w->counting || (w->per_million < 1000000 && pick_below(s, 1000000) >= w->per_million))
         return true;
     image_of(&s->platter, &s->choice, &s->image);
     h = s->image.hash;

@@ -19,7 +19,9 @@ struct walk {
     const struct scenario *scenario;
     uint64_t seed;
     unsigned worker, workers; /* this one looks at the disks whose hash falls to it */
-    unsigned per_mille;       /* … of so many of a thousand, chosen at random */
+    bool counting;            /* nothing is looked at: only how often it would be */
+    uint64_t looks;
+    unsigned long per_million; /* … of so many of a million looks, chosen at random */
     unsigned mixtures;        /* random ones after each deed */
     unsigned nested;          /* of so many disks looked at, one is opened and cut again; 0: none */
     struct hash_set distinct; /* disks looked at */
