@@ -151,14 +151,18 @@ bool sealing_check_bodies(struct sealer *sl, enum body_class c, uint32_t number,
 
 /* ---- sealing one file ---- */
 
-static bool sealed_already(struct sealer *sl, const char *name)
+/* Who made it may have been stopped before its name was durable: it counts once it is. */
+static bool sealed_already(struct sealer *sl, const char *name, bool *sealed, struct error *err)
 {
+    char dir[NAME_BYTES_MAX];
     struct sidecar sc;
 
-    if (!sidecar_open(sl->s, sl->s->disk.root, name, &sc, NULL))
-        return false;
+    *sealed = sidecar_open(sl->s, sl->s->disk.root, name, &sc, NULL);
+    if (!*sealed)
+        return true;
     sidecar_close(&sc);
-    return true;
+    (void)snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(name, '/') - name), name);
+    return disk_sync_dir(&sl->s->disk, dir, err);
 }
 
 static bool make(struct sealer *sl, struct sidecar_order *order, struct error *err)
@@ -191,10 +195,11 @@ static bool seal_segment(struct sealer *sl, struct error *err)
     uint32_t number = sl->state.segments;
     struct segment_check c;
     char name[NAME_BYTES_MAX];
-    bool ok = true;
+    bool ok, sealed;
 
     segment_name(number, name);
-    if (!sealed_already(sl, name)) {
+    ok = sealed_already(sl, name, &sealed, err);
+    if (ok && !sealed) {
         if (!sealing_check_segment(sl, number, address_of(number + 1, 0), &c, err))
             return false;
         ok = make(sl,
@@ -217,11 +222,13 @@ static bool seal_shared(struct sealer *sl, enum body_class c, uint64_t behind, s
 {
     const struct class_state *full = &sl->state.classes[c - 1];
     struct body_file f = { .month = full->month, .number = full->number };
-    bool damaged;
+    bool damaged, sealed;
     char name[NAME_BYTES_MAX];
 
     body_name(c, &f, name);
-    if (sealed_already(sl, name))
+    if (!sealed_already(sl, name, &sealed, err))
+        return false;
+    if (sealed)
         return true;
     return sealing_check_bodies(sl, c, f.number, full->first, behind, &damaged, err)
            && make(sl,
@@ -234,10 +241,12 @@ static bool seal_large(struct sealer *sl, const struct entry_header *h, struct e
 {
     struct error why = { 0 };
     char name[NAME_BYTES_MAX];
-    bool whole;
+    bool whole, sealed;
 
     large_name(h->name, true, name);
-    if (sealed_already(sl, name))
+    if (!sealed_already(sl, name, &sealed, err))
+        return false;
+    if (sealed)
         return true;
     whole = body_check_paced(sl->s, &sl->seal, h, sealer_pace, sl, &why);
     if (!whole && why.code != ERR_DAMAGED)
