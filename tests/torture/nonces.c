@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "hash_set.h"
+#include "vault/bulk.h"
 
 #define CONTEXTS_MAX 4096 /* whose key is remembered; a power of two */
 
@@ -54,17 +55,25 @@ static uint64_t *key_of(const EVP_CIPHER_CTX *c)
     abort();
 }
 
+static void remember_pair(uint64_t key, const uint8_t nonce[12])
+{
+    pthread_mutex_lock(&lock);
+    repeats += hash_set_add(&pairs, short_hash(&key, sizeof key, nonce, 12)) ? 0 : 1;
+    pthread_mutex_unlock(&lock);
+}
+
 static void remember(const EVP_CIPHER_CTX *c, const uint8_t *key, const uint8_t *iv)
 {
-    uint64_t *known;
+    uint64_t *known, of_context;
 
     pthread_mutex_lock(&lock);
     known = key_of(c);
     if (key != NULL)
         *known = short_hash(key, 32, NULL, 0);
-    if (iv != NULL && !hash_set_add(&pairs, short_hash(known, sizeof *known, iv, 12)))
-        repeats++;
+    of_context = *known;
     pthread_mutex_unlock(&lock);
+    if (iv != NULL)
+        remember_pair(of_context, iv);
 }
 
 int __wrap_EVP_EncryptInit_ex(EVP_CIPHER_CTX *c, const EVP_CIPHER *type, ENGINE *e, const uint8_t *key,
@@ -79,6 +88,21 @@ int __wrap_EVP_EncryptInit_ex2(EVP_CIPHER_CTX *c, const EVP_CIPHER *type, const 
 {
     remember(c, key, iv);
     return __real_EVP_EncryptInit_ex2(c, type, key, iv, params);
+}
+
+/* … and Intel's library, which the store uses for what is long. */
+void __real_bulk_encrypt(const struct bulk *b, const uint8_t key[32], const uint8_t nonce[12], struct span associated,
+                         struct span clear, uint8_t *out);
+void __wrap_bulk_encrypt(const struct bulk *b, const uint8_t key[32], const uint8_t nonce[12], struct span associated,
+                         struct span clear, uint8_t *out);
+
+void __wrap_bulk_encrypt(const struct bulk *b, const uint8_t key[32], const uint8_t nonce[12], struct span associated,
+                         struct span clear, uint8_t *out)
+{
+    uint64_t known = short_hash(key, 32, NULL, 0);
+
+    remember_pair(known, nonce);
+    __real_bulk_encrypt(b, key, nonce, associated, clear, out);
 }
 
 struct nonces nonces_seen(void)

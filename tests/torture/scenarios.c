@@ -7,6 +7,13 @@
 #include <stdio.h>
 
 #include "../unit/vault/store_test.h"
+#include "vault/keyring.h"
+
+static void ignore_finding(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
 
 /* Facts, small bodies, several commits; confirmed on the way and at the end. */
 static void append(struct scene *x)
@@ -230,6 +237,65 @@ static void killed_sealing(struct scene *x)
     }
 }
 
+/* Segments and body files get full, and are sealed in the background: sidecars beside them, the scrub file after. */
+static void sealing_beside(struct scene *x)
+{
+    static const struct scrub_options scrub = { .rate = 0 };
+
+    x->tuning.segment_bytes = 1500;
+    x->tuning.body_file_bytes = 3000;
+    x->tuning.confirm_entries = 2;
+    x->scrub = &scrub;
+    scene_open(x);
+    for (unsigned i = 0; i < 8; i++) {
+        (void)scene_put(x, RECORD_HL7, "results:1", 700);
+        (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+        scene_commit(x);
+    }
+    scene_sealed(x, 3);
+    scene_close(x);
+    scene_open(x);
+    (void)scene_put(x, RECORD_EVENT, "events", SCENE_NO_BODY);
+    scene_commit(x);
+    scene_close(x);
+}
+
+static void rotation_before(struct scene *x)
+{
+    scene_open(x);
+    put_units(x, 0, 6, 3);
+    scene_close(x);
+}
+
+/* The master key is made anew; a second secret may open, then the first may not any more. */
+static void rotation(struct scene *x)
+{
+    static const char second[] = "key:fedcba9876543210fedcba9876543210";
+    const struct new_unlocker unlocker = { .secret = span_str(second), .now_us = test_wall_us };
+    struct disk d = { .ops = x->tuning.files, .context = x->tuning.files_context };
+    struct seal_suite suite;
+    struct error err = { 0 };
+    struct keyring *k;
+    unsigned place;
+
+    (void)snprintf(d.root, sizeof d.root, "%s/vault", x->dir);
+    if (!seal_suite_init(&suite, &err))
+        return;
+    k = keyring_open(&d, &suite, span_str(x->secret), false, ignore_finding, NULL, &err);
+    if (k != NULL && keyring_rotate(k, &err)) {
+        scene_secret_begin(x, second);
+        if (keyring_add(k, &unlocker, &place, &err) && keyring_remove(k, 0, &err)) {
+            scene_secret_done(x);
+            x->secret = second;
+        }
+    }
+    keyring_close(k);
+    seal_suite_done(&suite);
+    scene_open(x);
+    put_units(x, 6, 4, 2);
+    scene_close(x);
+}
+
 static void creating(struct scene *x)
 {
     scene_create(x);
@@ -250,7 +316,9 @@ const struct scenario scenarios[] = {
     { .name = "killed-sealing", .play = killed_sealing, .costly = true },
     { .name = "large-body", .play = large_body, .costly = true },
     { .name = "reopened", .play = reopened },
+    { .name = "rotation", .before = rotation_before, .play = rotation, .costly = true },
     { .name = "sealing", .play = sealing, .costly = true },
+    { .name = "sealing-beside", .play = sealing_beside },
     { .name = "sealing-large", .play = sealing_large, .costly = true },
     { .name = "segments", .play = segments },
     { .name = "tiles", .play = tiles, .costly = true },

@@ -1,6 +1,8 @@
 /* The verbs of a scenario. See scene.h. */
 #include "scene.h"
 
+#include <time.h>
+
 #include "../unit/vault/store_test.h"
 
 static struct store_options options_of(const struct scene *x)
@@ -9,6 +11,7 @@ static struct store_options options_of(const struct scene *x)
 
     o.secret = span_str(x->secret);
     o.tuning = &x->tuning;
+    o.scrub = x->scrub;
     return o;
 }
 
@@ -239,6 +242,19 @@ void scene_folded(struct scene *x)
         (void)vault_find(r, writer_span(&request), ignore_row, NULL, &err);
     vault_reader_free(r);
     writer_done(&request);
+}
+
+/* For a while: under a failure it may never be. */
+void scene_sealed(struct scene *x, uint64_t files)
+{
+    struct store_status status;
+
+    for (int i = 0; x->store != NULL && i < 200; i++) {
+        store_status(x->store, &status);
+        if (status.sealed_files >= files)
+            return;
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    }
 }
 
 void scene_release(struct scene *x, uint64_t position)

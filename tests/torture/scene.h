@@ -25,6 +25,7 @@ struct scene {
     struct tape *tape;
     struct tuning tuning;  /* its file calls are the tape's, or stand before it */
     const char *secret;    /* to be opened with */
+    const struct scrub_options *scrub; /* with the background of a service */
     bool views;            /* opened as a vault, with views that follow */
     struct vault *vault;   /* where views */
     struct store *store;   /* NULL while closed, or where it did not open */
@@ -68,6 +69,9 @@ void scene_commit(struct scene *x);
 void scene_repair(struct scene *x);
 /* Waits until the views have what was committed. */
 void scene_folded(struct scene *x);
+
+/* Waits until `files` more files are sealed. */
+void scene_sealed(struct scene *x, uint64_t files);
 
 /* The record there need not be readable any more. Said before the deed that may make it so. */
 void scene_release(struct scene *x, uint64_t position);
