@@ -1,13 +1,17 @@
 #!/usr/bin/python3
 """kill -9 at random moments while 4 associations and 2 HL7 connections send; then everything acknowledged is there.
 
-Each process in turn and all at once. FANAL_TORTURE=full runs 200 moments, otherwise a sample. The seed is printed.
-With `power` as its argument the power is cut instead: the data directory lies on ext4 over a loop image; the image is
-copied at the moment of the last answer (what reached the disk, nothing else), the copy is mounted and served.
+Each process in turn and all at once: 1,000 moments with FANAL_TORTURE=full, otherwise a sample. The seed is printed.
+With `power` as its argument the power is cut instead, 200 times in full: the data directory lies on ext4 over a loop
+image; the image is copied at the moment of the last answer (what reached the disk, nothing else), the copy is mounted and
+served. With `full` the disk fills and empties under the senders, 200 times in full. FANAL_ROUNDS=n runs n rounds whatever
+the rest says, so that a long run can be had in slices.
 """
+import collections
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -15,15 +19,21 @@ import time
 
 import dimse
 import fanal as f
+from small_disk import Disk
 
 FULL = os.environ.get("FANAL_TORTURE") == "full"
+
+
+def rounds_of(full, sample):
+    return int(os.environ.get("FANAL_ROUNDS") or (full if FULL else sample))
 
 
 class Load:
     """Senders that note what was acknowledged, until the server is gone or stop() is called."""
 
-    def __init__(self, server, run):
-        self.server, self.run = server, run
+    def __init__(self, server, run, sides=(16, 64, 300, 1100)):
+        self.server, self.run, self.sides = server, run, sides
+        self.answers = collections.Counter()
         self.objects, self.messages = {}, {}
         self.lock = threading.Lock()
         self.stopping = False
@@ -41,12 +51,14 @@ class Load:
                 while not self.stopping:
                     i += 1
                     uid = f"2.25.{self.run}.{n}.{i}"
-                    side = random_.choice((16, 64, 300, 1100 if i % 7 == 0 else 16))
+                    side = random_.choice(self.sides if i % 7 == 0 else self.sides[:-1])
                     body = dimse.ct_data_set(uid, study=f"2.25.{self.run}.{n}", series=f"2.25.{self.run}.{n}.0",
                                              patient_id=f"P{self.run}{n}", rows=side, columns=side, instance=i,
                                              pixels=random_.randbytes(side * side * 2))
-                    if a.store(1, dimse.CT_STORAGE, uid, body) == 0:
-                        with self.lock:
+                    status = a.store(1, dimse.CT_STORAGE, uid, body)
+                    with self.lock:
+                        self.answers[f"{status:04X}"] += 1
+                        if status == 0:
                             self.objects[uid] = body
             except (OSError, EOFError, RuntimeError):
                 time.sleep(0.01)
@@ -55,7 +67,6 @@ class Load:
         i = 0
         while not self.stopping:
             try:
-                import socket
                 with socket.create_connection(("127.0.0.1", self.server.hl7), 5) as s:
                     while not self.stopping:
                         i += 1
@@ -67,8 +78,10 @@ class Load:
                         answer = f.mllp_exchange(s, message, 5)
                         if answer is None:
                             break
-                        if b"MSA|AA|" + control.encode() in answer:
-                            with self.lock:
+                        code = answer.partition(b"MSA|")[2][:2].decode("ascii", "replace")
+                        with self.lock:
+                            self.answers[code] += 1
+                            if code == "AA" and b"MSA|AA|" + control.encode() in answer:
                                 self.messages[control] = message
             except OSError:
                 time.sleep(0.01)
@@ -136,9 +149,9 @@ def kills(tap):
     seed = int(os.environ.get("FANAL_SEED") or random.randrange(1 << 30))
     tap.note(f"FANAL_SEED={seed}")
     random_ = random.Random(seed)
-    rounds = 200 if FULL else 14
+    rounds = rounds_of(1000, 14)
     victims = ["all", "vault", "dicom", "hl7", "all", "web", "lens"]
-    objects, messages, slowest = {}, {}, 0.0
+    objects, messages, slowest, total = {}, {}, 0.0, 0
     with f.Fanal() as server:
         server.start()
         for n in range(rounds):
@@ -159,12 +172,14 @@ def kills(tap):
             more = load.acknowledged()
             objects.update(more[0])
             messages.update(more[1])
+            total += len(more[0]) + len(more[1])
             if n % 7 == 6 or n == rounds - 1:
                 lost = missing(server, objects, messages)
                 tap.ok(not lost, f"round {n}: {len(objects)} objects and {len(messages)} messages acknowledged, all there",
                        lost[:20])
                 objects, messages = {}, {}
         tap.ok(slowest < 2.0, f"longest restart took {slowest:.2f} s")
+        tap.note(f"{rounds} kills, {total} acknowledged, none lost where every round above is ok")
         done = server.run("verify", server.dir)
         tap.ok(done.returncode == 0, "verify finds nothing", done.stdout + done.stderr)
 
@@ -202,7 +217,7 @@ class Image:
 
 
 def power(tap):
-    rounds = 200 if FULL else 6
+    rounds = rounds_of(200, 6)
     seed = int(os.environ.get("FANAL_SEED") or random.randrange(1 << 30))
     tap.note(f"FANAL_SEED={seed}")
     random_ = random.Random(seed)
@@ -239,6 +254,64 @@ def power(tap):
             shutil.rmtree(base, ignore_errors=True)
 
 
+def alive_again(server, run):
+    """Something is stored and acknowledged, within a while."""
+    probe = Load(server, run, sides=(16, 16))
+    found = f.wait_for(lambda: probe.acknowledged()[0] and probe.acknowledged()[1], 20)
+    probe.stop()
+    return bool(found), probe
+
+
+def fill(tap, seed, first, episodes):
+    """A Fanal on a small disk; somebody else fills it and makes room again while 6 senders send."""
+    random_ = random.Random(seed + first)
+    objects, messages, answers = {}, {}, collections.Counter()
+    disk = Disk(192)
+    if disk.path is None:
+        tap.skip("full disks", disk.why)
+        disk.done()
+        return answers
+    try:
+        with f.Fanal(directory=os.path.join(disk.path, "data")) as server:
+            server.start()
+            for n in range(first, first + episodes):
+                load = Load(server, 2 * n + 1, sides=(16, 32, 64, 128))
+                time.sleep(random_.uniform(0.05, 0.3))
+                disk.take(random_.choice((0, 0, 1 << 16, 1 << 20, 8 << 20)))
+                time.sleep(random_.uniform(0.1, 0.8))
+                refused = sum(v for k, v in load.answers.items() if k in ("A700", "AE"))
+                disk.take(disk.free() + os.path.getsize(os.path.join(disk.path, "ballast")))
+                back, probe = alive_again(server, 2 * n + 2)
+                load.stop()
+                for one in (load, probe):
+                    more = one.acknowledged()
+                    objects.update(more[0])
+                    messages.update(more[1])
+                    answers.update(one.answers)
+                tap.ok(back and server.process.poll() is None,
+                       f"episode {n}: {refused} refused while it was full, and the service goes on with room again")
+            strange = {k: v for k, v in answers.items() if k not in ("0000", "A700", "AA", "AE")}
+            tap.ok(not strange, f"every answer is 0000, A700, AA or AE: {dict(answers)}", strange)
+            lost = missing(server, objects, messages)
+            tap.ok(not lost, f"episodes {first} to {first + episodes - 1}: {len(objects)} objects and {len(messages)} "
+                   "messages acknowledged, all there", lost[:20])
+            done = server.run("verify", server.dir)
+            tap.ok(done.returncode == 0, "verify finds nothing", done.stdout + done.stderr)
+    finally:
+        disk.done()
+    return answers
+
+
+def full(tap):
+    seed = int(os.environ.get("FANAL_SEED") or random.randrange(1 << 30))
+    tap.note(f"FANAL_SEED={seed}")
+    episodes, total = rounds_of(200, 4), collections.Counter()
+    for first in range(0, episodes, 10):  # a fresh one now and then: what is stored stays
+        total.update(fill(tap, seed, first, min(10, episodes - first)))
+    refused = total["A700"] + total["AE"]
+    tap.ok(refused > 0 or not total, f"{episodes} episodes, {refused} refusals")
+
+
 def main():
     tap = f.Tap()
     if len(sys.argv) > 1 and sys.argv[1] == "power":
@@ -246,6 +319,8 @@ def main():
             tap.skip("power cuts", "needs root")
             tap.done()
         power(tap)
+    elif len(sys.argv) > 1 and sys.argv[1] == "full":
+        full(tap)
     else:
         kills(tap)
     tap.done()

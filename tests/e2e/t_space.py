@@ -6,75 +6,16 @@ acknowledged is lost, alarms are in the journal.
 """
 import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 
 import dimse
 import fanal as f
+from small_disk import MIB, Disk
 
-MIB = 1 << 20
 RESERVE = 16 * MIB
 ORU = ("MSH|^~\\&|LIS|LAB|FANAL|ER|20261128||ORU^R01^ORU_R01|C{n}|P|2.5\rPID|1||4711^^^HOSPITAL^PI||DOE^JANE||19700101|F\r"
        "OBR|1||F{n}|718-7^Hb^LN|||202611280800\rOBX|1|NM|718-7^Hb^LN||{n}|g/L|||||F|||202611280800\r")
-
-
-class Disk:
-    """A mounted file system of `mib` MiB, or None in .path with .why."""
-
-    def __init__(self, mib=96):
-        self.base = tempfile.mkdtemp(prefix="fanal-disk-")
-        self.path, self.why = os.path.join(self.base, "mount"), ""
-        os.mkdir(self.path)
-        image = os.path.join(self.base, "image")
-        if os.geteuid() != 0:
-            self.path, self.why = None, "mounting needs root"
-            return
-        with open(image, "wb") as file:
-            file.truncate(mib * MIB)
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image], check=False, capture_output=True)
-        tries = [["mount", "-o", "loop", image, self.path], ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", self.path]]
-        for line in tries:
-            done = subprocess.run(line, check=False, capture_output=True, text=True)
-            if done.returncode == 0:
-                self.kind = "ext4" if "loop" in line else "tmpfs"
-                os.chmod(self.path, 0o755)
-                return
-            self.why = done.stderr.strip()
-        self.path = None
-
-    def free(self):
-        st = os.statvfs(self.path)
-        return st.f_bavail * st.f_frsize
-
-    def leave(self, bytes_left):
-        """Somebody else's file takes all but that much; and Fanal, which asks every 100 ms, may know it."""
-        self.take(bytes_left)
-        time.sleep(0.2)
-
-    def take(self, bytes_left):
-        ballast = os.path.join(self.path, "ballast")
-        size = os.path.getsize(ballast) if os.path.exists(ballast) else 0
-        want = max(0, size + self.free() - bytes_left)
-        with open(ballast, "ab") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, want) if want > size else file.truncate(want)
-                return
-            except OSError:
-                pass
-        try:
-            with open(ballast, "ab", buffering=0) as file:  # to the last block
-                while file.write(bytes(4096)):
-                    pass
-        except OSError:
-            pass
-
-    def done(self):
-        if self.path:
-            subprocess.run(["umount", self.path], check=False)
-        shutil.rmtree(self.base, ignore_errors=True)
 
 
 def store(server, n, rows=256):
