@@ -8,16 +8,21 @@
 
 #include "cmd/conf_parse.h"
 
+static bool peer_new(struct parse *p, struct span name);
+static bool sender_new(struct parse *p, struct span name);
+
 static const struct {
     const char *name;
     bool named; /* [peer X]: may come many times, each with its own X */
+    bool (*begun)(struct parse *p, struct span name);
 } sections[SECTION_COUNT] = {
-    [SECTION_NONE] = { "", false },         [SECTION_SITE] = { "site", false },
-    [SECTION_LISTEN] = { "listen", false }, [SECTION_DICOM] = { "dicom", false },
-    [SECTION_LIMITS] = { "limits", false }, [SECTION_DISK] = { "disk", false },
-    [SECTION_SCRUB] = { "scrub", false }, [SECTION_STORE] = { "store", false },
-    [SECTION_PEER] = { "peer", true },
-    [SECTION_SENDER] = { "sender", true },
+    [SECTION_NONE] = { "", false, NULL },         [SECTION_SITE] = { "site", false, NULL },
+    [SECTION_LISTEN] = { "listen", false, NULL }, [SECTION_DICOM] = { "dicom", false, NULL },
+    [SECTION_LIMITS] = { "limits", false, NULL }, [SECTION_DISK] = { "disk", false, NULL },
+    [SECTION_SCRUB] = { "scrub", false, NULL },   [SECTION_STORE] = { "store", false, NULL },
+    [SECTION_PEER] = { "peer", true, peer_new },
+    [SECTION_SENDER] = { "sender", true, sender_new },  [SECTION_WITNESS] = { "witness", true, conf_witness_new },
+    [SECTION_TIMESTAMP] = { "timestamp", true, conf_timestamp_new }, [SECTION_LOG] = { "log", true, conf_log_new },
 };
 
 /* Keeps the first error only. */
@@ -96,7 +101,7 @@ static bool section_begin(struct parse *p, struct span title)
     p->section = s;
     p->section_line = p->line;
     p->keys_seen = 0;
-    return s == SECTION_PEER ? peer_new(p, name) : s == SECTION_SENDER ? sender_new(p, name) : true;
+    return sections[s].begun == NULL || sections[s].begun(p, name);
 }
 
 /* ---- inih ---- */
@@ -203,7 +208,7 @@ static bool listen_is_allowed(struct parse *p)
 {
     const struct conf *c = &p->conf;
 
-    if (c->listen_public || (all_local(&c->dicom) && all_local(&c->hl7) && all_local(&c->https)))
+    if (c->listen_public || (all_local(&c->dicom) && all_local(&c->hl7) && all_local(&c->https) && all_local(&c->witness)))
         return true;
     return conf_wrong(p, p->line, "[listen] has an address that is neither loopback nor private; public = yes allows it");
 }
@@ -211,7 +216,7 @@ static bool listen_is_allowed(struct parse *p)
 bool conf_parse(struct span text, struct conf *out, struct error *err)
 {
     struct parse p = { .conf = { .timezone = "UTC", .ae = "FANAL" }, .left = text, .err = { .code = ERR_NONE } };
-    struct conf_service *services[] = { &p.conf.dicom, &p.conf.hl7, &p.conf.https };
+    struct conf_service *services[] = { &p.conf.dicom, &p.conf.hl7, &p.conf.https, &p.conf.witness };
     int bad_line;
 
     if (text.len > CONF_BYTES_MAX)
@@ -233,7 +238,8 @@ bool conf_parse(struct span text, struct conf *out, struct error *err)
         (void)conf_wrong(&p, (unsigned)bad_line, "neither [section] nor key = value nor comment");
     else if (bad_line < 0)
         (void)error_set(&p.err, ERR_MEMORY, "configuration");
-    if (p.err.code != ERR_NONE || !section_end(&p) || !nobody_is_two(&p) || !listen_is_allowed(&p)) {
+    if (p.err.code != ERR_NONE || !section_end(&p) || !nobody_is_two(&p) || !listen_is_allowed(&p)
+        || !conf_anchors_whole(&p)) {
         conf_done(&p.conf);
         return error_set(err, p.err.code, "%s", p.err.text);
     }
@@ -245,6 +251,11 @@ void conf_done(struct conf *c)
 {
     free(c->peers);
     free(c->senders);
+    free(c->anchors);
+    free(c->logs);
+    c->anchors = NULL;
+    c->logs = NULL;
+    c->anchor_count = c->log_count = 0;
     c->peers = NULL;
     c->senders = NULL;
     c->peer_count = c->sender_count = 0;

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "record/note.h"
 
 #define CONF_BYTES_MAX           ((size_t)64 * 1024) /* travels to the vault in one message */
 #define CONF_PEERS_MAX           256
@@ -20,12 +21,25 @@
 #define CONF_LISTEN_MAX          4  /* addresses of one service: descriptors of one message */
 #define CONF_STORAGE_CLASSES_MAX 64
 
+#define CONF_ANCHORS_MAX         16 /* witnesses and time stamps together */
+#define CONF_LOGS_MAX            16
+
 #define CONF_NAME_SIZE   33 /* X of [peer X], [sender X] */
 #define CONF_AE_SIZE     17 /* PS3.5 Table 6.2-1: 16 bytes */
 #define CONF_ISSUER_SIZE 129
 #define CONF_UID_SIZE    65 /* PS3.5 §9.1: 64 bytes */
 #define CONF_ZONE_SIZE   65
 #define CONF_USER_SIZE   33
+#define CONF_URL_SIZE    181 /* a line has 190 bytes */
+#define CONF_PATH_SIZE   181
+#define CONF_ADDRESS_SIZE 46 /* INET6_ADDRSTRLEN */
+
+#define CONF_CA_BYTES_MAX      ((size_t)16 * 1024) /* trust anchors of one anchor … */
+#define CONF_CA_BYTES_ALL_MAX  ((size_t)40 * 1024) /* … and of all: they travel to the vault in one message with the configuration */
+#define CONF_WITNESS_EVERY_S   60
+#define CONF_TIMESTAMP_EVERY_S 3600
+#define CONF_EVERY_LEAST_S     1
+#define CONF_EVERY_MOST_S      (31 * 86400)
 
 /* Scrubbing reads that much, at most, and begins a round that often: a terabyte takes a day and a half. */
 #define CONF_SCRUB_RATE_DEFAULT     ((uint64_t)8 << 20)
@@ -70,6 +84,24 @@ struct conf_sender {
     bool keep_unsupported; /* unsupported = keep: answered AA */
 };
 
+/* [witness X] or [timestamp X] (docs/anchors.md). */
+struct conf_anchor {
+    char name[CONF_NAME_SIZE];
+    bool is_witness;
+    char url[CONF_URL_SIZE];
+    char address[CONF_ADDRESS_SIZE]; /* where to connect, where the URL names a host; else empty */
+    char ca[CONF_PATH_SIZE];         /* PEM file, relative to the data directory; empty: none */
+    struct vkey key;                 /* of a witness */
+    unsigned every_s;
+    unsigned line;
+};
+
+/* [log X]: one that this Fanal witnesses. Its origin is the name of its key. */
+struct conf_log {
+    char name[CONF_NAME_SIZE];
+    struct vkey key;
+};
+
 /* One service of [listen] and its limits. */
 struct conf_service {
     struct sockaddr_storage addresses[CONF_LISTEN_MAX];
@@ -81,7 +113,7 @@ struct conf {
     char timezone[CONF_ZONE_SIZE];
     char user[CONF_USER_SIZE]; /* empty: chosen at start (docs/operations.md) */
     bool listen_public;        /* public addresses are allowed in [listen] */
-    struct conf_service dicom, hl7, https;
+    struct conf_service dicom, hl7, https, witness;
     char ae[CONF_AE_SIZE];
     char storage_classes[CONF_STORAGE_CLASSES_MAX][CONF_UID_SIZE]; /* private ones, beside those of PS3.6 */
     size_t storage_class_count;
@@ -93,6 +125,10 @@ struct conf {
     size_t peer_count;
     struct conf_sender *senders; /* owned */
     size_t sender_count;
+    struct conf_anchor *anchors; /* owned; NULL where there is none */
+    size_t anchor_count;
+    struct conf_log *logs; /* owned; NULL where there is none */
+    size_t log_count;
 };
 
 /* Reads the text of a fanal.conf. ERR_USAGE with "line N: what"; ERR_MEMORY. conf_done() frees *out. */
@@ -114,6 +150,9 @@ bool conf_number_parse(struct span text, unsigned least, unsigned most, unsigned
 
 /* "500 MiB", "2 GiB", "1 TiB": a number of at most eight digits and its unit. */
 bool conf_size_parse(struct span text, uint64_t least, uint64_t most, uint64_t *out);
+
+/* "30 s", "1 min", "2 h", "1 d". */
+bool conf_duration_parse(struct span text, unsigned least_s, unsigned most_s, unsigned *out);
 
 /* "127.0.0.1:11112", "[::1]:11112"; port 0: the system chooses one. */
 bool conf_listen_parse(struct span text, struct sockaddr_storage *out);

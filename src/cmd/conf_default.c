@@ -18,6 +18,8 @@ static const char text[] =
     "dicom = 127.0.0.1:11112\n"
     "hl7 = 127.0.0.1:2575\n"
     "https = 127.0.0.1:8443\n"
+    "# Where other logs have their checkpoints cosigned ([log X]).\n"
+    "#witness = 127.0.0.1:8444\n"
     "# Addresses that are neither loopback nor private (RFC 1918, RFC 4193) are refused without this.\n"
     "#public = yes\n"
     "\n"
@@ -62,7 +64,24 @@ static const char text[] =
     "#[sender LIS]\n"
     "#address = 10.1.2.4\n"
     "#issuer = HOSPITAL\n"
-    "#unsupported = keep\n";
+    "#unsupported = keep\n"
+    "\n"
+    "# Who keeps our checkpoints (docs/anchors.md): witnesses, and authorities that stamp them with the time.\n"
+    "#[witness TWIN]\n"
+    "#url = https://10.1.2.5:8444\n"
+    "#key = fanal/…/witness+…   (fanal status there: witness_vkey)\n"
+    "#ca = twin.pem\n"
+    "#every = 1 min\n"
+    "#\n"
+    "#[timestamp TSA]\n"
+    "#url = http://tsa.example.org/tsr\n"
+    "#address = 192.0.2.7\n"
+    "#ca = tsa.pem\n"
+    "#every = 1 h\n"
+    "#\n"
+    "# And whose checkpoints this Fanal cosigns.\n"
+    "#[log OTHER]\n"
+    "#vkey = fanal/…+…   (fanal status there: log_vkey)\n";
 
 const char *conf_default_text(void)
 {

@@ -125,6 +125,11 @@ static bool set_listen_https(struct parse *p, struct span value)
     return set_listen(p, value, &p->conf.https);
 }
 
+static bool set_listen_witness(struct parse *p, struct span value)
+{
+    return set_listen(p, value, &p->conf.witness);
+}
+
 static bool set_listen_public(struct parse *p, struct span value)
 {
     return set_bool(p, value, &p->conf.listen_public);
@@ -299,6 +304,7 @@ const struct conf_key conf_keys[] = {
     { SECTION_LISTEN, "dicom", set_listen_dicom, true, false },
     { SECTION_LISTEN, "hl7", set_listen_hl7, true, false },
     { SECTION_LISTEN, "https", set_listen_https, true, false },
+    { SECTION_LISTEN, "witness", set_listen_witness, true, false },
     { SECTION_LISTEN, "public", set_listen_public, false, false },
     { SECTION_DICOM, "ae", set_our_ae, false, false },
     { SECTION_DICOM, "storage_classes", set_storage_classes, true, false },
@@ -320,6 +326,16 @@ const struct conf_key conf_keys[] = {
     { SECTION_SENDER, "address", set_sender_address, true, true },
     { SECTION_SENDER, "issuer", set_sender_issuer, false, true },
     { SECTION_SENDER, "unsupported", set_sender_unsupported, false, false },
+    { SECTION_WITNESS, "url", conf_anchor_url, false, true },
+    { SECTION_WITNESS, "address", conf_anchor_address, false, false },
+    { SECTION_WITNESS, "key", conf_witness_key, false, true },
+    { SECTION_WITNESS, "ca", conf_anchor_ca, false, false },
+    { SECTION_WITNESS, "every", conf_anchor_every, false, false },
+    { SECTION_TIMESTAMP, "url", conf_anchor_url, false, true },
+    { SECTION_TIMESTAMP, "address", conf_anchor_address, false, false },
+    { SECTION_TIMESTAMP, "ca", conf_anchor_ca, false, true },
+    { SECTION_TIMESTAMP, "every", conf_anchor_every, false, false },
+    { SECTION_LOG, "vkey", conf_log_vkey, false, true },
 };
 
 const size_t conf_key_count = COUNT_OF(conf_keys);

@@ -19,6 +19,9 @@ enum section {
     SECTION_STORE,
     SECTION_PEER,
     SECTION_SENDER,
+    SECTION_WITNESS,
+    SECTION_TIMESTAMP,
+    SECTION_LOG,
     SECTION_COUNT,
 };
 
@@ -50,6 +53,14 @@ struct conf_key {
 
 extern const struct conf_key conf_keys[];
 extern const size_t conf_key_count; /* at most 64: a bit each in keys_seen */
+
+/* ---- conf_anchors.c: [witness X], [timestamp X], [log X] ---- */
+bool conf_witness_new(struct parse *p, struct span name);
+bool conf_timestamp_new(struct parse *p, struct span name);
+bool conf_log_new(struct parse *p, struct span name);
+set_value conf_anchor_url, conf_anchor_address, conf_anchor_ca, conf_anchor_every, conf_witness_key, conf_log_vkey;
+/* What no single key can tell. */
+bool conf_anchors_whole(struct parse *p);
 
 /* X of [peer X]: letters, digits, - _ . */
 bool conf_is_name(struct span s);

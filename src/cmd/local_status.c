@@ -10,6 +10,7 @@
 #include "cmd/options.h"
 #include "cmd/roles.h"
 #include "cmd/secret.h"
+#include "cmd/status_anchors.h"
 #include "vault/anchor_query.h"
 #include "vault/vault.h"
 
@@ -53,8 +54,8 @@ static bool print_status(void *context, struct span row)
         else if (span_to_str(v.value, text, sizeof text))
             print_figure(o->json, &first, name, text, true);
     }
-    if (o->json)
-        (void)fputs(first ? "{}\n" : "}\n", stdout);
+    if (o->json && first)
+        (void)fputs("{\"state\": \"\"", stdout);
     return true;
 }
 
@@ -70,7 +71,10 @@ int cmd_status(int argc, char **argv)
         return 2;
     field_put_str(&request, FIELD_QUERY, "status");
     ok = local_open(&l, o.arguments[0], o.key_file, &err)
-         && session_find(l.session, writer_span(&request), print_status, &o, &err);
+         && session_find(l.session, writer_span(&request), print_status, &o, &err)
+         && status_anchors(l.session, o.json, &err);
+    if (ok && o.json)
+        (void)fputs("}\n", stdout);
     local_close(&l);
     writer_done(&request);
     return ok ? 0 : command_failed("status", &err);

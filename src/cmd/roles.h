@@ -12,6 +12,8 @@ int dicom_listener_run(int control_fd);
 int hl7_listener_run(int control_fd);
 int web_role_run(int control_fd);
 int lens_role_run(int control_fd);
+int relay_role_run(int control_fd);
+int witness_role_run(int control_fd);
 
 int cmd_init(int argc, char **argv);
 int cmd_serve(int argc, char **argv);

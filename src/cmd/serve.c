@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -21,9 +22,9 @@
 
 #define LISTEN_BACKLOG 128
 
-enum { DICOM, HL7, HTTPS, SERVICES };
+enum { DICOM, HL7, HTTPS, WITNESS, SERVICES };
 
-static const char *const service_names[SERVICES] = { [DICOM] = "dicom", [HL7] = "hl7", [HTTPS] = "https" };
+static const char *const service_names[SERVICES] = { [DICOM] = "dicom", [HL7] = "hl7", [HTTPS] = "https", [WITNESS] = "witness" };
 
 struct service {
     int sockets[CONF_LISTEN_MAX];
@@ -48,12 +49,13 @@ struct serve {
     struct service services[SERVICES];
     struct writer ports;
     struct writer vault_settings;
+    struct writer relay_settings;
     struct log log;
 };
 
 static const struct conf_service *conf_of(const struct conf *c, size_t service)
 {
-    return service == DICOM ? &c->dicom : service == HL7 ? &c->hl7 : &c->https;
+    return service == DICOM ? &c->dicom : service == HL7 ? &c->hl7 : service == HTTPS ? &c->https : &c->witness;
 }
 
 static void format_address(const struct sockaddr_storage *a, char out[64])
@@ -142,10 +144,56 @@ static bool read_all(struct serve *s, const char *path, const char *key_file, st
     return true;
 }
 
+/* The trust anchors of one anchor, while files may still be read. */
+static bool read_ca(const char *path, const struct conf_anchor *a, struct writer *pem, struct error *err)
+{
+    char file[PATH_MAX];
+
+    writer_reset(pem);
+    if (a->ca[0] == '\0')
+        return true;
+    if (a->ca[0] == '/' ? !span_to_str(span_str(a->ca), file, sizeof file) : !path_join(file, sizeof file, path, a->ca, err))
+        return error_set(err, ERR_USAGE, "[%s %s] ca: a path that is too long", a->is_witness ? "witness" : "timestamp", a->name);
+    if (file_slurp(file, pem, err) && !pem->failed)
+        return true;
+    err->code = ERR_USAGE;
+    return error_within(err, "[%s %s] ca", a->is_witness ? "witness" : "timestamp", a->name);
+}
+
+/* What the relay is told of each anchor, and what the vault is. */
+static bool read_anchors(struct serve *s, const char *path, struct error *err)
+{
+    struct writer pem = writer_new(CONF_CA_BYTES_MAX);
+    size_t all = 0;
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < s->conf.anchor_count; i++) {
+        const struct conf_anchor *a = &s->conf.anchors[i];
+        struct writer *const to[] = { &s->relay_settings, &s->vault_settings };
+
+        ok = read_ca(path, a, &pem, err);
+        all += pem.len;
+        for (size_t j = 0; j < COUNT_OF(to); j++) {
+            const size_t group = field_group_begin(to[j], FIELD_ANCHOR);
+
+            field_put_str(to[j], FIELD_KIND, a->is_witness ? "witness" : "timestamp");
+            field_put_str(to[j], FIELD_NAME, a->name);
+            field_put_str(to[j], FIELD_URL, a->url);
+            field_put_some(to[j], FIELD_ADDRESS, span_str(a->address));
+            field_put_bytes(to[j], FIELD_CA, writer_span(&pem));
+            field_group_end(to[j], group);
+        }
+    }
+    writer_done(&pem);
+    if (ok && all > CONF_CA_BYTES_ALL_MAX)
+        ok = error_set(err, ERR_USAGE, "the ca files of all anchors have more than %zu bytes", CONF_CA_BYTES_ALL_MAX);
+    return ok && writer_ok(&s->relay_settings, err, "settings");
+}
+
 /* Everything that takes rights. Afterwards this process is nobody, stands in DIR, and cannot go elsewhere. */
 static bool prepare(struct serve *s, const char *path, const char *key_file, struct error *err)
 {
-    if (!read_all(s, path, key_file, err) || !open_doors(s, err))
+    if (!read_all(s, path, key_file, err) || !read_anchors(s, path, err) || !open_doors(s, err))
         return false;
     s->exe_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (s->exe_fd < 0 || fchdir(s->dir.fd) != 0)
@@ -210,6 +258,11 @@ static bool run(struct serve *s, struct error *err)
     add_gate(s, HL7, PROCESS_HL7_LISTENER, "hl7", roles, &count, links, &link_count);
     web = count;
     add_gate(s, HTTPS, PROCESS_WEB, "web", roles, &count, links, &link_count);
+    add_gate(s, WITNESS, PROCESS_WITNESS, "witness", roles, &count, links, &link_count);
+    if (s->conf.anchor_count > 0) {
+        roles[count] = (struct role_plan){ .name = "relay", .kind = PROCESS_RELAY, .settings = writer_span(&s->relay_settings) };
+        links[link_count++] = (struct link_plan){ 0, count++ };
+    }
     for (unsigned number = 0; number < 3; number++) {
         bool for_vault = number == 2;
 
@@ -237,6 +290,7 @@ static void serve_done(struct serve *s)
     writer_done(&s->conf_text);
     writer_done(&s->ports);
     writer_done(&s->vault_settings);
+    writer_done(&s->relay_settings);
     conf_done(&s->conf);
     data_dir_close(&s->dir);
 }
@@ -253,6 +307,7 @@ int cmd_serve(int argc, char **argv)
         .exe_fd = -1,
         .ports = writer_new(4096),
         .vault_settings = writer_new(CHANNEL_MESSAGE_MAX),
+        .relay_settings = writer_new(CHANNEL_MESSAGE_MAX),
         .log = { .fd = STDERR_FILENO, .least = LOG_INFO, .clock = &clock_system, .process = "supervisor" },
     };
     const char *key_file = NULL;

@@ -36,6 +36,7 @@ static bool configure(struct room *room, const struct role *role, char *dir, siz
 {
     if (role->fd_count != 1 || !span_to_str(fields_text(role->fields, FIELD_DIRECTORY), dir, cap))
         return error_set(err, ERR_MALFORMED, "START without a directory and a secret");
+    room->start = role->fields;
     return conf_parse(fields_text(role->fields, FIELD_CONFIGURATION), &room->conf, err);
 }
 

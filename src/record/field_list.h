@@ -255,7 +255,7 @@ FIELD(475, ORIGIN, origin, TEXT)
 FIELD(476, STAMPED, stamped, UINT)            /* time a witness or a TSA gives, microseconds since 1970 */
 FIELD(477, EVERY_S, every_s, UINT)            /* seconds */
 FIELD(478, RULE_BEFORE, rule_before, UINT)    /* position of the newest rule before it that is no log-witnessed, + 1 */
-FIELD(479, LATE, late, UINT)                  /* 1: an anchor has not succeeded for too long */
+FIELD(479, AGE_S, age_s, UINT)                /* seconds since an anchor's last success; absent where there was none */
 /* 480-499: twins (docs/twin.md) */
 FIELD(480, TWIN, twin, TEXT)                  /* name of a twin; on a twin: address of its first */
 FIELD(481, TWIN_PART, twin_part, UINT)        /* what FOLLOW_READ reads */

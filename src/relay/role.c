@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "channel/role.h"
 #include "channel/sandbox.h"
@@ -256,6 +257,7 @@ int relay_role_run(int control_fd)
     if (!role_begin(&r.role, "relay", control_fd, &err))
         return ROLE_EXIT_FAILED;
     r.buffer = malloc(CHANNEL_MESSAGE_MAX);
+    tzset(); /* glibc opens /etc/localtime for the first gmtime_r(), which a certificate's dates need */
     /* Without its configuration file: the sandbox leaves none to open, and nothing there should change what we trust. */
     if (r.buffer == NULL || OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) != 1)
         (void)error_set(&err, ERR_MEMORY, "relay");

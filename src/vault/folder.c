@@ -186,6 +186,25 @@ static void count_source(struct folder *f, const struct record *r, const char *k
 
 /* ---- kinds ---- */
 
+/* A cosignature or a time stamp that was kept: where to find the newest of each anchor (docs/anchors.md). */
+static bool fold_anchor(struct folder *f, const struct record *r, struct span name)
+{
+    const bool stamp = span_equal(name, SPAN_LIT("checkpoint-stamped"));
+    struct sql_call q;
+
+    if (!stamp && !span_equal(name, SPAN_LIT("checkpoint-cosigned")))
+        return false;
+    q = sql_begin(&f->sql, ADD_ANCHOR);
+    sql_int(&q, (int64_t)r->entry->position);
+    sql_text(&q, stamp ? SPAN_LIT("timestamp") : SPAN_LIT("witness"));
+    sql_text(&q, record_text(r, FIELD_NAME));
+    sql_int(&q, (int64_t)fields_uint(r->facts, FIELD_TREE_SIZE, 0));
+    sql_int(&q, (int64_t)fields_uint(r->facts, FIELD_STAMPED, 0));
+    sql_int(&q, r->received);
+    sql_run(&q);
+    return true;
+}
+
 /* An identity fact: {patient_id, issuer} survives, each PRIOR group ends in it or stands alone again. */
 void folder_fact(struct folder *f, struct record *r)
 {
@@ -195,6 +214,8 @@ void folder_fact(struct folder *f, struct record *r)
     struct field_value v;
     int64_t survivor, item = 0;
 
+    if (fold_anchor(f, r, name))
+        return;
     if ((!linked && !span_equal(name, SPAN_LIT("identities-unlinked"))) || r->patient_id.len == 0)
         return;
     survivor = folder_patient(f, r->patient_id, r->issuer, r->patient_id);

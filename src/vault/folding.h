@@ -156,6 +156,7 @@ struct observation_counter *observation_counter_new(struct folder *f, size_t obs
     S(ADD_EVENT, "INSERT INTO event (position, received, facts) VALUES (?1, ?2, ?3)")                                 \
     S(ADD_TALLY, "INSERT INTO tally (name, count) VALUES (?1, ?2)"                                                    \
                  " ON CONFLICT (name) DO UPDATE SET count = count + ?2")                                              \
+    S(ADD_ANCHOR, "INSERT INTO anchor (position, kind, name, size, stamped, received) VALUES (?1, ?2, ?3, ?4, ?5, ?6)") \
     S(ADD_SOURCE, "INSERT INTO source (name, kind, latest, count) VALUES (?1, ?2, ?3, ?4)"                            \
                   " ON CONFLICT (name) DO UPDATE SET kind = ?2, latest = max(latest, ?3), count = count + ?4")        \
     S(ADD_DAY, "INSERT INTO day (day, bytes, count) VALUES (?1, ?2, ?3)"                                              \

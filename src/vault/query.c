@@ -23,6 +23,7 @@ static const struct {
     { "instance", query_instance },
     { "list", query_list },
     { "study-objects", query_study_objects },
+    { "anchored", query_anchored },
     { "sources", query_sources },
     { "attention", query_attention },
     { "journal", query_journal },

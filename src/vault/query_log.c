@@ -92,6 +92,26 @@ bool query_sources(struct query *q, struct error *err)
     return true;
 }
 
+/* The newest of each anchor; the fact at `position` holds all of it. */
+bool query_anchored(struct query *q, struct error *err)
+{
+    struct sql_call c = sql_begin(&q->sql, Q_ANCHORED);
+
+    (void)err;
+    while (!q->ended && sql_row(&c)) {
+        query_row(q);
+        query_put_column(q, FIELD_KIND, &c, 0);
+        query_put_column(q, FIELD_NAME, &c, 1);
+        query_put_number(q, FIELD_POSITION, &c, 2);
+        query_put_number(q, FIELD_TREE_SIZE, &c, 3);
+        query_put_number(q, FIELD_STAMPED, &c, 4);
+        query_put_number(q, FIELD_RECEIVED, &c, 5);
+        (void)query_give(q);
+    }
+    sql_end(&c);
+    return true;
+}
+
 /* ---- status: one row; figures are groups {name, count} ---- */
 
 static void put_figure(struct query *q, struct span name, uint64_t count)

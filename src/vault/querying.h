@@ -41,7 +41,7 @@ bool query_patient_root(struct query *q, int64_t *root, struct error *err);
 
 typedef bool query_function(struct query *q, struct error *err);
 query_function query_patients, query_patient, query_observations, query_reports, query_studies, query_series,
-    query_instances, query_instance, query_list, query_study_objects, query_sources, query_attention, query_journal,
+    query_instances, query_instance, query_list, query_study_objects, query_sources, query_anchored, query_attention, query_journal,
     query_status, query_evidence;
 
 /* The disk: reserve, rate, days that are left, alarm. */
@@ -133,6 +133,7 @@ void query_put_space(struct query *q, const struct store_status *s);
     S(Q_STUDY_OBJECTS, "SELECT o.position, o.state, o.facts FROM study s JOIN series e ON e.study = s.id"             \
                        " JOIN object o ON o.series = e.id AND o.served = 1 WHERE s.study_uid = ?1"                     \
                        " AND " OF_PATIENT("2") " ORDER BY o.position")                                                \
+    S(Q_ANCHORED, "SELECT kind, name, max(position), size, stamped, received FROM anchor GROUP BY kind, name")         \
     S(Q_SOURCES, "SELECT name, kind, latest, count FROM source ORDER BY name")                                        \
     S(Q_JOURNAL, "SELECT position, received, facts FROM event WHERE position > ?1 ORDER BY position LIMIT ?2")        \
     S(Q_TALLY, "SELECT name, count FROM tally ORDER BY name")                                                         \

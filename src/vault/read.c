@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "record/field.h"
 #include "vault/mend.h"
 #include "vault/sealer.h"
 
@@ -520,6 +521,17 @@ static uint64_t rule_before(struct store *s, uint64_t position)
  * One flipped bit must not keep everybody out: a rule that cannot be read is left out, loudly, and the walk goes on
  * behind it. verify names it.
  */
+/*
+ * The rule before it, or, where its (authenticated) facts say that the ones between say nothing more, an older one:
+ * a witness leaves a rule a minute, and a start must not read them all (docs/format.md, "Rules").
+ */
+static uint64_t rule_to_go_on_with(const struct look *l)
+{
+    const uint64_t before = fields_uint(l->facts, FIELD_RULE_BEFORE, l->h.previous_rule);
+
+    return before < l->h.previous_rule ? before : l->h.previous_rule;
+}
+
 bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err)
 {
     uint64_t next = atomic_load(&s->newest_rule);
@@ -536,7 +548,7 @@ bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct 
         if (ok) {
             struct entry e = entry_of(&l.h);
 
-            next = l.h.previous_rule;
+            next = rule_to_go_on_with(&l);
             go_on = visit(context, &e, l.facts);
         }
         look_done(&l);

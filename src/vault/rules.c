@@ -10,8 +10,19 @@
 
 #define RULES_MEMORY_MAX ((size_t)64 * 1024 * 1024)
 
+#define LOG_WITNESSED "log-witnessed"
+
+struct witnessed {
+    char origin[NOTE_NAME_MAX + 1];
+    uint64_t size;
+    uint8_t root[ROOT_BYTES];
+};
+
 struct rules {
     pthread_mutex_t mutex;
+    struct witnessed logs[WITNESSED_MAX];
+    size_t log_count;
+    uint64_t newest_other; /* position of the newest committed rule that is no log-witnessed, + 1 */
     struct account *accounts; /* owned */
     size_t count, cap;
     struct erasures *erasures;
@@ -150,6 +161,41 @@ static bool apply_tls(struct rules *r, uint64_t position, struct span facts, str
     return true;
 }
 
+static struct witnessed *witnessed_of(struct rules *r, struct span origin)
+{
+    for (size_t i = 0; i < r->log_count; i++)
+        if (span_equal(span_str(r->logs[i].origin), origin))
+            return &r->logs[i];
+    return NULL;
+}
+
+/* Each holds all logs, so the newest is enough. */
+static bool apply_witnessed(struct rules *r, uint64_t position, struct span facts, struct error *err)
+{
+    struct fields_reader reader = fields_over(facts);
+    struct field_value v;
+
+    (void)position;
+    while (fields_next(&reader, &v)) {
+        const struct span origin = fields_text(v.value, FIELD_ORIGIN), root = fields_text(v.value, FIELD_TREE_ROOT);
+        struct witnessed *w;
+
+        if (v.field != FIELD_WITNESSED || root.len != ROOT_BYTES)
+            continue;
+        w = witnessed_of(r, origin);
+        if (w == NULL && r->log_count == WITNESSED_MAX)
+            return error_set(err, ERR_LIMIT, "more than %d witnessed logs", WITNESSED_MAX);
+        if (w == NULL)
+            w = &r->logs[r->log_count];
+        if (!span_to_str(origin, w->origin, sizeof w->origin))
+            return error_set(err, ERR_LIMIT, "origin of a log");
+        w->size = fields_uint(v.value, FIELD_TREE_SIZE, 0);
+        memcpy(w->root, root.ptr, ROOT_BYTES);
+        r->log_count += w == &r->logs[r->log_count];
+    }
+    return true;
+}
+
 static const struct {
     const char *fact;
     bool (*apply)(struct rules *r, uint64_t position, struct span facts, struct error *err);
@@ -157,6 +203,7 @@ static const struct {
     { "account-added", apply_added },
     { "account-changed", apply_changed },
     { "account-disabled", apply_disabled },
+    { LOG_WITNESSED, apply_witnessed },
     { "tls-key", apply_tls },
 };
 
@@ -170,6 +217,8 @@ bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct e
         if (span_equal(name, span_str(rule_facts[i].fact)))
             ok = rule_facts[i].apply(r, position, facts, err);
     ok = erasures_apply(r->erasures, position, facts, err) && ok;
+    if (!span_equal(name, SPAN_LIT(LOG_WITNESSED)))
+        r->newest_other = position + 1;
     (void)pthread_mutex_unlock(&r->mutex);
     return ok;
 }
@@ -182,14 +231,20 @@ struct walked {
         uint64_t position;
         struct span facts;
     } *oldest;
+    bool witnessed; /* one of that kind was kept: older ones say nothing more */
     bool failed;
 };
 
 static bool keep(void *context, const struct entry *e, struct span facts)
 {
     struct walked *w = context;
-    struct kept *k = arena_alloc(&w->arena, sizeof *k);
+    const bool witnessed = span_equal(fields_text(facts, FIELD_FACT), SPAN_LIT(LOG_WITNESSED));
+    struct kept *k;
 
+    if (witnessed && w->witnessed)
+        return true;
+    w->witnessed |= witnessed;
+    k = arena_alloc(&w->arena, sizeof *k);
     if (k == NULL || (k->facts = arena_copy(&w->arena, facts)).ptr == NULL) {
         w->failed = true;
         return false;
@@ -298,4 +353,48 @@ uint64_t rules_tombstones(struct rules *r)
     count = erasures_tombstones(r->erasures);
     (void)pthread_mutex_unlock(&r->mutex);
     return count;
+}
+
+bool rules_witnessed(struct rules *r, struct span origin, uint64_t *size, uint8_t root[ROOT_BYTES])
+{
+    const struct witnessed *w;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    w = witnessed_of(r, origin);
+    *size = w != NULL ? w->size : 0;
+    if (w != NULL)
+        memcpy(root, w->root, ROOT_BYTES);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return w != NULL;
+}
+
+static void put_log(struct writer *w, struct span origin, uint64_t size, const uint8_t root[ROOT_BYTES])
+{
+    const size_t group = field_group_begin(w, FIELD_WITNESSED);
+
+    field_put_text(w, FIELD_ORIGIN, origin);
+    field_put_uint(w, FIELD_TREE_SIZE, size);
+    field_put_bytes(w, FIELD_TREE_ROOT, span_of(root, ROOT_BYTES));
+    field_group_end(w, group);
+}
+
+bool rules_put_witnessed(struct rules *r, struct span origin, uint64_t size, const uint8_t root[ROOT_BYTES],
+                         bool committed, struct writer *facts, struct error *err)
+{
+    bool room;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    room = witnessed_of(r, origin) != NULL || r->log_count < WITNESSED_MAX;
+    field_put_str(facts, FIELD_FACT, LOG_WITNESSED);
+    field_put_str(facts, FIELD_ACTOR, "fanal");
+    put_log(facts, origin, size, root);
+    for (size_t i = 0; i < r->log_count; i++)
+        if (!span_equal(span_str(r->logs[i].origin), origin))
+            put_log(facts, span_str(r->logs[i].origin), r->logs[i].size, r->logs[i].root);
+    if (committed)
+        field_put_uint(facts, FIELD_RULE_BEFORE, r->newest_other);
+    (void)pthread_mutex_unlock(&r->mutex);
+    if (!room)
+        return error_set(err, ERR_LIMIT, "more than %d witnessed logs", WITNESSED_MAX);
+    return origin.len <= NOTE_NAME_MAX ? writer_ok(facts, err, "log-witnessed") : error_set(err, ERR_LIMIT, "origin of a log");
 }

@@ -1,15 +1,17 @@
 /*
- * Accounts and the TLS key: RECORD_RULE facts (docs/facts.md), folded in memory from the store's authenticated
+ * Accounts, the TLS key, what this Fanal saw of the logs it witnesses: RECORD_RULE facts (docs/facts.md), folded in memory from the store's authenticated
  * chain at each start, never from the views. Safe for any number of threads.
  */
 #ifndef FANAL_VAULT_RULES_H
 #define FANAL_VAULT_RULES_H
 
+#include "record/note.h"
 #include "vault/erasures.h"
 #include "vault/vault.h"
 
 struct rules;
 
+#define WITNESSED_MAX 64 /* logs ever witnessed; one more is not cosigned */
 #define ACCOUNTS_MAX 10000 /* beyond it a new account is not taken in */
 
 /* Empty. NULL without memory. */
@@ -30,5 +32,15 @@ bool rules_hold_at(struct rules *r, size_t n, struct hold *out);
 uint64_t rules_tombstones(struct rules *r);
 /* Borrowed until rules_free(). */
 bool rules_tls(struct rules *r, struct span *key, struct span *certificate);
+
+
+/* What was cosigned last of a log; false (0 records) where nothing was. */
+bool rules_witnessed(struct rules *r, struct span origin, uint64_t *size, uint8_t root[ROOT_BYTES]);
+/*
+ * The facts of a `log-witnessed`: all logs as they stand, this one with its new state. committed: nothing else is on its way
+ * that they would not know of, so that a walk may go on before all rules of this kind. ERR_LIMIT past WITNESSED_MAX.
+ */
+bool rules_put_witnessed(struct rules *r, struct span origin, uint64_t size, const uint8_t root[ROOT_BYTES],
+                         bool committed, struct writer *facts, struct error *err);
 
 #endif

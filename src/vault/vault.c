@@ -411,3 +411,23 @@ bool vault_erase(struct vault *v, const struct erasure *e, struct error *err)
     return erasure_apply(v->store, e, &due, err)
            && live_views_renew(v->views, (uint32_t)rules_tombstones(v->rules), err);
 }
+
+/* ---- being a witness ---- */
+
+bool vault_witnessed(struct vault *v, struct span origin, uint64_t *size, uint8_t root[32])
+{
+    return rules_witnessed(v->rules, origin, size, root);
+}
+
+bool vault_witness(struct vault *v, struct span origin, uint64_t size, const uint8_t root[32], uint64_t now_us, void *cookie,
+                   uint64_t *position, struct error *err)
+{
+    struct writer facts = writer_new((size_t)WITNESSED_MAX * 512);
+    struct append a = { .kind = RECORD_RULE, .unit = SPAN_LIT("rules"), .received_us = now_us, .cookie = cookie };
+    bool ok = rules_put_witnessed(v->rules, origin, size, root, v->rules_first == NULL, &facts, err);
+
+    a.facts = writer_span(&facts);
+    ok = ok && vault_append(v, &a, position, err);
+    writer_done(&facts);
+    return ok;
+}

@@ -117,4 +117,15 @@ size_t vault_accounts_with_role(struct vault *v, const char *role);
 /* The newest TLS key and certificate rule (PEM); false where there is none. */
 bool vault_tls(struct vault *v, struct span *key, struct span *certificate);
 
+/* ---- being a witness (docs/anchors.md) ---- */
+
+/* What was cosigned last of the log of that origin; false (and 0 records) where nothing was. */
+bool vault_witnessed(struct vault *v, struct span origin, uint64_t *size, uint8_t root[32]);
+/*
+ * Appends the rule that this much was seen of it. Once it is committed, vault_witnessed() says so and a cosignature may
+ * leave. The owner's; one at a time: not before the last one's completion.
+ */
+bool vault_witness(struct vault *v, struct span origin, uint64_t size, const uint8_t root[32], uint64_t now_us, void *cookie,
+                   uint64_t *position, struct error *err);
+
 #endif

@@ -68,6 +68,10 @@
           " source TEXT NOT NULL, facts BLOB NOT NULL",                                                            \
           "id")                                                                                                    \
     TABLE(event, "position INTEGER PRIMARY KEY, received INTEGER NOT NULL, facts BLOB NOT NULL", "position")       \
+    TABLE(anchor,                                                                                                  \
+          "position INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,"           \
+          " stamped INTEGER NOT NULL, received INTEGER NOT NULL",                                                  \
+          "position")                                                                                              \
     TABLE(source, "name TEXT PRIMARY KEY, kind TEXT NOT NULL, latest INTEGER NOT NULL, count INTEGER NOT NULL",    \
           "name")                                                                                                  \
     TABLE(tally, "name TEXT PRIMARY KEY, count INTEGER NOT NULL", "name")                                          \
@@ -85,6 +89,7 @@
     INDEX("CREATE INDEX object_order ON object (series, slice, number) WHERE served = 1")      \
     INDEX("CREATE INDEX object_attention ON object (position)"                                 \
           " WHERE state IN ('refused', 'not-understood', 'conflict')")                         \
+    INDEX("CREATE INDEX anchor_latest ON anchor (kind, name, position)")                       \
     INDEX("CREATE INDEX study_patient ON study (patient)")                                     \
     INDEX("CREATE INDEX series_study ON series (study)")                                       \
     INDEX("CREATE INDEX report_patient ON report (patient, collected DESC)")                   \

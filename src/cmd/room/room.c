@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cmd/room/anchors.h"
 #include "cmd/room/certificate.h"
 #include "cmd/room/compare.h"
 #include "cmd/room/digest.h"
@@ -95,6 +96,10 @@ static void joined(struct room *room, struct role_event *e)
 
     if (e->process == PROCESS_LENS) {
         lens_slot_offer(room->lens, fd);
+        return;
+    }
+    if (e->process == PROCESS_RELAY) {
+        anchors_join(room, fd);
         return;
     }
     if (e->process == PROCESS_LOCAL) {
@@ -218,6 +223,8 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
     if (room->vault == NULL)
         return false;
     room->store = vault_store(room->vault);
+    if (!anchors_open(room, room->start, err))
+        return false;
     room->lens = lens_slot_new();
     room->quick = jobs_new(room->vault, QUICK_THREADS, err);
     room->slow = room->quick == NULL ? NULL : jobs_new(room->vault, 1, err);
@@ -232,7 +239,8 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
 bool room_serve(struct room *room, struct role *role, struct error *err)
 {
     struct bells bells = { .role = role };
-    bool ok = (role == NULL || space_watch_start(room, err)) && hang_bells(room, &bells, err) && (role == NULL || role_ready(role, err));
+    bool ok = (role == NULL || (space_watch_start(room, err) && anchors_start(room, err))) && hang_bells(room, &bells, err)
+              && (role == NULL || role_ready(role, err));
 
     while (ok && !room->stopping && !room->broken && (role != NULL || room->session_count > 0))
         ok = turn(room, err);
@@ -249,6 +257,7 @@ void room_close(struct room *room)
     put_settle_stop(room);
     jobs_free(room->slow, room);
     jobs_free(room->quick, room);
+    anchors_close(room);
     lens_slot_free(room->lens);
     space_watch_done(room);
     vault_close(room->vault);

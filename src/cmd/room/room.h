@@ -104,6 +104,8 @@ struct awaited {
 LIST_HEAD(session_list, session);
 LIST_HEAD(settling_list, settling);
 struct lens_slot;
+struct anchors;
+struct cosigning;
 
 struct room {
     struct vault *vault;
@@ -124,6 +126,9 @@ struct room {
     struct jobs *slow;  /* sign-in */
     struct jobs *comparing; /* resends: a queue of its own, so that a sender keeps nobody from signing in */
     struct jobs *longest; /* verify */
+    struct span start;             /* fields of START, borrowed; empty for a command's own vault */
+    struct anchors *anchors;       /* owned; anchors.h */
+    struct cosigning *cosigning;   /* as a witness: the one request that waits for its commit */
     struct lens_slot *lens;        /* for digests; the comparing queue's thread uses it */
     struct settling_list settling; /* resends that wait for the first one's commit */
     uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */
@@ -174,6 +179,9 @@ void ask_watch(struct room *room, struct session *s, const struct message *m);
 /* A web request whose token is somebody's who may still sign in; then rights.actor and rights.role say who. */
 bool ask_person(struct room *room, struct session *s, struct span request);
 void news_out(struct room *room);
+
+/* ---- room_cosign.c ---- */
+void cosign_asked(struct room *room, struct session *s, const struct message *m);
 
 /* ---- room_event.c ---- */
 

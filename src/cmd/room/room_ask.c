@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cmd/room/anchors.h"
 #include "cmd/room/evidence.h"
 #include "cmd/room/room.h"
 #include "vault/anchor_query.h"
@@ -21,6 +22,7 @@ enum asker {
     ASKER_WEB = 1,    /* the gate itself, before anybody signed in */
     ASKER_PERSON = 2, /* a request with a valid token of somebody who cares for patients */
     ASKER_LOCAL = 4,
+    ASKER_WITNESS = 64, /* the witness door itself */
     ASKER_ADMIN = 8,  /* … of role admin, who is ASKER_PERSON too */
     ASKER_DPO = 16,   /* … of role dpo, who sees no patient */
 };
@@ -55,7 +57,8 @@ static const struct query_rule {
     { "erasures", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "erasure-units", ASKER_ADMIN | ASKER_LOCAL, "erasure.read", false },
     { "holds", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
-    { "tls-key", ASKER_WEB, NULL, false },
+    { "tls-key", ASKER_WEB | ASKER_WITNESS, NULL, false },
+    { "anchors", ASKER_LOCAL, NULL, false },
     { "checkpoint", ASKER_LOCAL, NULL, false, run_checkpoint },
     { "verify", ASKER_LOCAL, "verified", true, run_verify },
     { "repair", ASKER_LOCAL, "scrub.asked", true, run_repair },
@@ -97,6 +100,8 @@ static unsigned asker_of(struct room *room, struct session *s, struct span reque
         return ASKER_WEB;
     case PROCESS_LOCAL:
         return ASKER_LOCAL;
+    case PROCESS_WITNESS:
+        return ASKER_WITNESS;
     case PROCESS_WEB_REQUEST:
         if (!ask_person(room, s, request))
             return 0;
@@ -308,6 +313,10 @@ void ask_find(struct room *room, struct session *s, const struct message *m)
     }
     if (strcmp(rule->query, "tls-key") == 0) {
         answer_tls_key(room, s, m->id);
+        return;
+    }
+    if (strcmp(rule->query, "anchors") == 0) {
+        anchors_find(room, s, m->id);
         return;
     }
     record_find(room, s, rule, m->fields);

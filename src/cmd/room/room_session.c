@@ -50,6 +50,8 @@ static const struct verb_rule {
     { PROCESS_WEB_REQUEST, VERB_TELL, false, ask_tell },
     { PROCESS_WEB_REQUEST, VERB_WATCH, false, ask_watch },
     { PROCESS_WEB_REQUEST, VERB_CHANGE, false, change },
+    { PROCESS_WITNESS, VERB_FIND, false, ask_find }, /* tls-key */
+    { PROCESS_WITNESS, VERB_COSIGN, false, cosign_asked },
     { PROCESS_LOCAL, VERB_FIND, true, ask_find },
     { PROCESS_LOCAL, VERB_GET, true, ask_get },
     { PROCESS_LOCAL, VERB_CHANGE, true, change },
@@ -150,7 +152,7 @@ static bool greet(struct session *s, struct error *err)
 
 static bool has_buffer(enum process_kind kind)
 {
-    return kind != PROCESS_DICOM_LISTENER && kind != PROCESS_HL7_LISTENER;
+    return kind != PROCESS_DICOM_LISTENER && kind != PROCESS_HL7_LISTENER && kind != PROCESS_WITNESS;
 }
 
 struct session *session_new(struct room *room, enum process_kind kind, int fd, struct span address)

@@ -24,6 +24,7 @@ struct http_server {
     struct MHD_Daemon *daemon;
     const struct http_handler *handler;
     void *context; /* the handler's */
+    bool any_type;
 };
 
 struct http_request {
@@ -212,7 +213,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct http_answer 
  * What a request's headers say against its body: compressed ones are refused (a small body may become a huge one),
  * others than JSON too, and what is too long before a byte of it is read.
  */
-static unsigned body_fault(struct MHD_Connection *c)
+static unsigned body_fault(struct MHD_Connection *c, bool any_type)
 {
     const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     const char *encoding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_ENCODING);
@@ -224,7 +225,7 @@ static unsigned body_fault(struct MHD_Connection *c)
         return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
     if (bytes > HTTP_BODY_MAX)
         return MHD_HTTP_CONTENT_TOO_LARGE;
-    if ((bytes > 0 || chunked != NULL) && (type == NULL || strncasecmp(type, "application/json", 16) != 0))
+    if (!any_type && (bytes > 0 || chunked != NULL) && (type == NULL || strncasecmp(type, "application/json", 16) != 0))
         return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
     return 0;
 }
@@ -249,7 +250,7 @@ static enum MHD_Result begin(struct http_server *s, struct MHD_Connection *c, co
                              void **state)
 {
     struct http_request *r;
-    unsigned fault = body_fault(c);
+    unsigned fault = body_fault(c, s->any_type);
 
     if (fault != 0)
         return refuse(s, c, fault);
@@ -354,6 +355,7 @@ struct http_server *http_server_start(int listen_fd, const struct http_settings 
     }
     s->handler = handler;
     s->context = context;
+    s->any_type = settings->any_type;
     s->daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_TLS | MHD_USE_ITC, 0,
         NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_HTTPS_MEM_KEY, settings->key,

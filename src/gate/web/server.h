@@ -72,6 +72,7 @@ struct http_handler {
 struct http_settings {
     const char *key, *certificate; /* PEM; borrowed while the server runs */
     unsigned connections_max, connections_per_address_max;
+    bool any_type; /* of a body; else only JSON */
 };
 
 struct http_server;

@@ -8,6 +8,10 @@
 
 #include "../test.h"
 
+/* PeterNeumann of Go's sumdb/note, and the same key as a witness's */
+#define LOG_KEY     "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+#define WITNESS_KEY "PeterNeumann+18b9780b+BBpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+
 #define FULL                                                                                                           \
     "[site]\ntimezone = Europe/Paris\nuser = fanal\n"                                                                  \
     "[listen]\ndicom = 127.0.0.1:11112, [::1]:11112\n"                                                                 \
@@ -22,7 +26,10 @@
     "[limits]\ndicom_connections = 16\nhttps_connections_per_address = 2\n"                                          \
     "[disk]\nreserve = 500 MiB\n"                                                                                  \
     "[scrub]\nrate = 20 MiB\ninterval = 48\n"                                                                      \
-    "[store]\nsegment_size = 2 MiB\nbody_file_size = 3 MiB\n"
+    "[store]\nsegment_size = 2 MiB\nbody_file_size = 3 MiB\n"                                                              \
+    "[witness W]\nurl = https://10.0.0.7:8444\nca = w.pem\nkey = " WITNESS_KEY "\nevery = 2 h\n"                       \
+    "[timestamp W]\nurl = http://tsa.test/tsr\naddress = 10.0.0.8\nca = /etc/tsa.pem\n"                               \
+    "[log PEER]\nvkey = " LOG_KEY "\n"
 
 TEST(every_key_is_read)
 {
@@ -39,6 +46,9 @@ TEST(every_key_is_read)
     CHECK(c.peer_count == 2 && !c.peers[0].may_store && c.peers[0].may_query && c.peers[0].may_retrieve);
     CHECK(c.peers[0].address.count == 3 && strcmp(c.peers[0].issuer, "HOSPITAL") == 0);
     CHECK(c.peers[1].may_store && !c.peers[1].may_query && c.peers[1].address.count == 1);
+    CHECK(c.anchor_count == 2 && c.anchors[0].is_witness && c.anchors[0].every_s == 7200 && strcmp(c.anchors[0].ca, "w.pem") == 0);
+    CHECK(!c.anchors[1].is_witness && c.anchors[1].every_s == 3600 && strcmp(c.anchors[1].address, "10.0.0.8") == 0);
+    CHECK(c.log_count == 1 && strcmp(c.logs[0].key.name, "PeterNeumann") == 0);
     CHECK(c.sender_count == 1 && c.senders[0].keep_unsupported && strcmp(c.senders[0].name, "LIS") == 0);
     CHECK(c.dicom.connections == 16 && c.https.connections_per_address == 2);
     CHECK(c.hl7.connections == CONF_CONNECTIONS_DEFAULT);
@@ -81,6 +91,19 @@ TEST(what_is_wrong_is_named_with_its_line)
     } rows[] = {
         { "unknown key", "[site]\n\ntimezone = UTC\ncolour = red\n", "line 4: unknown key \"colour\" in [site]" },
         { "key of another section", "[site]\nae = X\n", "line 2: unknown key" },
+        { "witness without key", "[witness W]\nurl = https://1.2.3.4\nca = a\n", "line 1: section [witness …] lacks key" },
+        { "witness over TLS without ca", "[witness W]\nurl = https://1.2.3.4\nkey = " WITNESS_KEY "\n", "line 1: [witness W] lacks ca" },
+        { "a host and no address", "\n[timestamp T]\nurl = http://tsa.test\nca = a\n", "line 2: [timestamp T] names a host" },
+        { "address that is a name", "[timestamp T]\nurl = http://a.test\naddress = a.test\n", "line 3: address: an IPv4 or IPv6" },
+        { "url of another scheme", "[timestamp T]\nurl = ftp://1.2.3.4\n", "line 2: url: http://" },
+        { "key of a log for a witness", "[witness W]\nkey = " LOG_KEY "\n", "line 2: key: the key of a witness" },
+        { "key of a witness for a log", "[log L]\nvkey = " WITNESS_KEY "\n", "line 2: vkey: the key of a log" },
+        { "key with a typing error", "[log L]\nvkey = Peter+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n",
+          "line 2: vkey: a verifier key whose ID is not its own" },
+        { "every without a unit", "[timestamp T]\nevery = 60\n", "line 2: every: a time from 1 s" },
+        { "every of 32 days", "[timestamp T]\nevery = 32 d\n", "line 2: every: a time from 1 s" },
+        { "the same log twice", "[log L]\nvkey = " LOG_KEY "\n[log M]\nvkey = " LOG_KEY "\n", "line 4: vkey: [log L] has this origin" },
+        { "the same witness twice", "[witness W]\nurl = http://1.2.3.4\nkey = " WITNESS_KEY "\n[witness W]\n", "line 4: section is there already" },
         { "unknown section", "[site]\n[sight]\n", "line 2: unknown section" },
         { "empty unknown section", "[lisen]\n", "line 1: unknown section" },
         { "key before any section", "timezone = UTC\n", "line 1: key before" },
@@ -171,6 +194,21 @@ TEST(bytes_that_are_no_text_are_refused)
     conf_done(&c);
 }
 
+TEST(anchors_and_logs_have_limits)
+{
+    struct writer w = writer_new(CONF_BYTES_MAX);
+    struct conf c;
+    struct error err = { 0 };
+
+    for (unsigned i = 0; i < CONF_ANCHORS_MAX; i++)
+        write_printf(&w, "[witness W%u]\nurl = http://1.2.3.4\nkey = " WITNESS_KEY "\n", i);
+    CHECK(conf_parse(writer_span(&w), &c, &err) && c.anchor_count == CONF_ANCHORS_MAX);
+    conf_done(&c);
+    write_str(&w, "[timestamp T]\n");
+    CHECK(!conf_parse(writer_span(&w), &c, &err) && strstr(err.text, "more than 16 witnesses") != NULL);
+    writer_done(&w);
+}
+
 TEST(lists_have_limits)
 {
     struct writer w = writer_new(CONF_BYTES_MAX);
@@ -246,5 +284,6 @@ TEST(prefixes_end_anywhere_in_a_byte)
 }
 
 TESTS(T(every_key_is_read), T(nothing_is_needed), T(the_default_is_valid_and_lets_nobody_in),
-      T(what_is_wrong_is_named_with_its_line), T(bytes_that_are_no_text_are_refused), T(lists_have_limits),
+      T(what_is_wrong_is_named_with_its_line), T(bytes_that_are_no_text_are_refused),
+      T(anchors_and_logs_have_limits), T(lists_have_limits),
       T(peers_match_by_title_and_address), T(prefixes_end_anywhere_in_a_byte))

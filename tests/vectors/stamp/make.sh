@@ -1,9 +1,15 @@
 #!/bin/sh
 # Makes the files of this folder anew with openssl's own time stamping authority. Certificates hold from 2020 to 2119.
+# With a folder as argument: leaves them and the authority there, keys and all, for a test to run it.
 set -eu
 out=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+if [ $# -gt 0 ]; then
+    work=$1
+    out=
+else
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+fi
 cd "$work"
 cat > ca.cnf <<'END'
 [ca]
@@ -78,4 +84,5 @@ def sequence(b):
     return b"\x30" + (bytes([n]) if n < 128 else bytes([0x82, n >> 8, n & 255])) + b
 open("wrong-use.tsr", "wb").write(sequence(sequence(b"\x02\x01\x00") + open("mail.tok", "rb").read()))
 END
+[ -n "$out" ] || exit 0
 cp good.tsr other-nonce.tsr other-imprint.tsr rejected.tsr wrong-use.tsr request.tsq ca.pem other.pem "$out/"

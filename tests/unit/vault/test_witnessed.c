@@ -1,0 +1,150 @@
+/* What a witness saw of other logs: kept as rules of its own, over restarts, without making starts slow. */
+#include "vault/vault.h"
+
+#include "store_test.h"
+
+#include "record/note.h"
+
+static struct vault *reopened(struct vault *v, const char *dir)
+{
+    struct vault_options options = { .store = test_options(), .timezone = "UTC" };
+    struct error err = { 0 };
+
+    vault_close(v);
+    v = vault_open(dir, &options, &err);
+    if (v == NULL)
+        print_error("%s\n", err.text);
+    return v;
+}
+
+static struct vault *begun(char *dir)
+{
+    struct vault_options options = { .store = test_options(), .timezone = "UTC" };
+
+    test_dir(dir);
+    if (!vault_create(dir, &options, NULL))
+        abort();
+    return reopened(NULL, dir);
+}
+
+static void settle(struct vault *v)
+{
+    struct completion c[16];
+
+    store_kick(vault_store(v));
+    while (vault_completed(v, c, 16) == 0) {
+        struct pollfd p = { .fd = store_event_fd(vault_store(v)), .events = POLLIN };
+
+        (void)poll(&p, 1, 10000);
+    }
+}
+
+static bool see(struct vault *v, const char *origin, uint64_t size)
+{
+    uint8_t root[ROOT_BYTES] = { (uint8_t)size, (uint8_t)(size >> 8) };
+    uint64_t position;
+
+    if (!vault_witness(v, span_str(origin), size, root, test_wall_us, NULL, &position, NULL))
+        return false;
+    settle(v);
+    return true;
+}
+
+static bool seen(struct vault *v, const char *origin, uint64_t size)
+{
+    uint8_t root[ROOT_BYTES] = { 0 };
+    uint64_t got;
+    bool found = vault_witnessed(v, span_str(origin), &got, root);
+
+    return found == (size > 0) && got == size && root[0] == (uint8_t)size && root[1] == (uint8_t)(size >> 8);
+}
+
+static void add_account(struct vault *v, const char *user, bool wait)
+{
+    struct writer w = writer_new(4096);
+    struct append a = { .kind = RECORD_RULE, .unit = SPAN_LIT("rules"), .received_us = test_wall_us };
+    uint64_t position;
+
+    field_put_str(&w, FIELD_FACT, "account-added");
+    field_put_str(&w, FIELD_USER, user);
+    a.facts = writer_span(&w);
+    if (!vault_append(v, &a, &position, NULL))
+        abort();
+    writer_done(&w);
+    if (wait)
+        settle(v);
+}
+
+static bool count_rule(void *context, const struct entry *e, struct span facts)
+{
+    (void)e;
+    (void)facts;
+    ++*(unsigned *)context;
+    return true;
+}
+
+static unsigned rules_walked(struct vault *v)
+{
+    unsigned count = 0;
+
+    (void)store_walk_rules(vault_store(v), count_rule, &count, NULL);
+    return count;
+}
+
+TEST(what_was_seen_is_kept_over_restarts)
+{
+    char dir[TEST_DIR_SIZE];
+    struct vault *v = begun(dir);
+
+    CHECK(seen(v, "a", 0) && see(v, "a", 7) && seen(v, "a", 7) && seen(v, "b", 0));
+    CHECK(see(v, "b", 300) && see(v, "a", 9) && seen(v, "a", 9) && seen(v, "b", 300));
+    v = reopened(v, dir);
+    CHECK(v != NULL && seen(v, "a", 9) && seen(v, "b", 300) && seen(v, "c", 0));
+    CHECK(see(v, "c", 1));
+    v = reopened(v, dir);
+    CHECK(v != NULL && seen(v, "a", 9) && seen(v, "b", 300) && seen(v, "c", 1));
+    vault_close(v);
+    test_remove(dir);
+}
+
+TEST(a_start_does_not_read_them_all_and_loses_no_other_rule)
+{
+    char dir[TEST_DIR_SIZE], user[16];
+    struct vault *v = begun(dir);
+    struct account account;
+
+    for (unsigned round = 0; round < 10; round++) {
+        (void)snprintf(user, sizeof user, "user%u", round);
+        add_account(v, user, round % 2 == 0); /* every other one is still on its way when the next is seen */
+        for (unsigned i = 1; i <= 40; i++)
+            CHECK(see(v, i % 2 == 0 ? "a" : "b", round * 40 + i));
+    }
+    v = reopened(v, dir);
+    CHECK(v != NULL && seen(v, "a", 400) && seen(v, "b", 399) && vault_account_count(v) == 10);
+    for (unsigned round = 0; round < 10; round++) {
+        (void)snprintf(user, sizeof user, "user%u", round);
+        CHECK_ROW(user, vault_account(v, span_str(user), &account));
+    }
+    CHECK(rules_walked(v) <= 10 + 2 * 10); /* of 410 */
+    vault_close(v);
+    test_remove(dir);
+}
+
+TEST(one_log_too_many_is_not_witnessed)
+{
+    char dir[TEST_DIR_SIZE], origin[16];
+    struct vault *v = begun(dir);
+
+    for (unsigned i = 0; i < 64; i++) {
+        (void)snprintf(origin, sizeof origin, "log%u", i);
+        CHECK(see(v, origin, i + 1));
+    }
+    CHECK(!see(v, "another", 1) && see(v, "log63", 900));
+    v = reopened(v, dir);
+    CHECK(v != NULL && seen(v, "log0", 1) && seen(v, "log63", 900) && seen(v, "another", 0));
+    vault_close(v);
+    test_remove(dir);
+}
+
+TESTS(T(what_was_seen_is_kept_over_restarts), T(a_start_does_not_read_them_all_and_loses_no_other_rule),
+      T(one_log_too_many_is_not_witnessed))
