@@ -204,6 +204,10 @@ def witness_door(tap, server, log):
     fork.grow(8, b"fork")
     tap.ok(server.post(fork.request(10))[0] == 422, "422: a fork that goes on from another root")
     tap.ok(server.post(log.request(5, 5, proof=[]))[:1] == (409,), "409: a roll back")
+    refused = server.log_text().count(" witness.refused ")
+    for _ in range(15):
+        server.post(fork.request(10, 10, proof=[]))
+    tap.ok(server.log_text().count(" witness.refused ") <= 11, "what is sent again and again is told ten times a minute", refused)
     other = notes.Log(server.base, "stranger.test/log").grow(3)
     tap.ok(server.post(other.request(0))[0] == 404, "404: a log it does not know")
     forged = notes.Log.__new__(notes.Log)
@@ -220,6 +224,24 @@ def witness_door(tap, server, log):
     tap.ok(server.post("x" * 20000)[0] == 413, "413: a body of 20,000 bytes")
     tap.ok(server.post("", "/")[0] == 404 and server.post("", method="PUT")[0] == 405, "another path 404, another method 405")
     tap.ok(server.seen("witness.refused"), "what a log signed and should not have is an error in the log")
+
+
+def too_many(tap, server, log):
+    """New states are records: 240 a minute, then 429, and what is known is cosigned all the same."""
+    context = ssl.create_default_context(cafile=server.certificate())
+    c = http.client.HTTPSConnection("127.0.0.1", server.witness, timeout=60, context=context)
+    got, size = [], len(log.leaves)
+    log.grow(500)
+    while size < len(log.leaves) and 429 not in got:
+        c.request("POST", "/add-checkpoint", log.request(size, size + 1).encode())
+        r = c.getresponse()
+        r.read()
+        got.append(r.status)
+        size += r.status == 200
+    c.close()
+    tap.ok(got[-1] == 429 and set(got[:-1]) == {200} and len(got) <= 500, f"429 after {len(got) - 1} new states", got[-3:])
+    log.leaves = log.leaves[:size]
+    tap.ok(server.post(log.request(size))[0] == 200, "the last one known is cosigned all the same")
 
 
 def killed_witness(tap, server, log, vkey):
@@ -399,9 +421,9 @@ def each_other(tap, one, two):
     image = os.path.join(one.base, "image")
     shutil.copytree(os.path.join(one.dir, "vault"), image)
     one.start()
+    size = one.status()["position"] + 5
     for _ in range(5):
-        one.list()
-    size = one.status()["position"]
+        one.list()  # an event each
     tap.ok(f.wait_for(lambda: one.anchor("PEER")["tree_size"] >= size, PATIENCE, 0.3), "what is new is cosigned", one.status()["anchors"])
     one.stop()
     shutil.rmtree(os.path.join(one.dir, "vault"))
@@ -423,6 +445,7 @@ def main():
         one.anchored(f"\n[log OTHER]\nvkey = {log.key.vkey}\n", f.free_port()).start()
         witness_door(tap, one, log)
         killed_witness(tap, one, log, one.status()["witness_vkey"])
+        too_many(tap, one, log)
         foreign_witness(tap, one)
         time_stamps(tap, one)
         two.anchored("", f.free_port()).start()

@@ -62,19 +62,21 @@ static X509 *self_sign(EVP_PKEY *key, const char *host, const char *names)
     return NULL;
 }
 
-/* What a browser may call this machine: its host name, loopback, and each address the page listens on. */
+/* What a browser may call this machine: its host name, loopback, and each address the page and the witness door listen on. */
 static void subject_names(const struct room *room, const char *host, char *out, size_t cap)
 {
+    const struct conf_service *services[] = { &room->conf.https, &room->conf.witness };
     int n = snprintf(out, cap, "DNS:localhost,DNS:%s,IP:127.0.0.1,IP:::1", host);
 
-    for (size_t i = 0; n >= 0 && (size_t)n < cap && i < room->conf.https.address_count; i++) {
-        const struct sockaddr_storage *a = &room->conf.https.addresses[i];
-        char text[INET6_ADDRSTRLEN];
+    for (size_t j = 0; j < COUNT_OF(services); j++)
+        for (size_t i = 0; n >= 0 && (size_t)n < cap && i < services[j]->address_count; i++) {
+            const struct sockaddr_storage *a = &services[j]->addresses[i];
+            char text[INET6_ADDRSTRLEN];
 
-        if (getnameinfo((const struct sockaddr *)a, sizeof *a, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0
-            && strchr(text, '%') == NULL)
-            n += snprintf(out + n, cap - (size_t)n, ",IP:%s", text);
-    }
+            if (getnameinfo((const struct sockaddr *)a, sizeof *a, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0
+                && strchr(text, '%') == NULL)
+                n += snprintf(out + n, cap - (size_t)n, ",IP:%s", text);
+        }
 }
 
 static struct span bio_span(BIO *b)

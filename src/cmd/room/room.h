@@ -58,6 +58,9 @@ struct space_watch {
     int timer_fd;
 };
 
+/* New states of logs that a witness keeps in a minute, of all of them; beyond it they are answered 429. */
+#define COSIGNED_PER_MINUTE 240
+
 struct room;
 
 /* Something in the epoll set; the first member of what is watched. */
@@ -129,6 +132,8 @@ struct room {
     struct span start;             /* fields of START, borrowed; empty for a command's own vault */
     struct anchors *anchors;       /* owned; anchors.h */
     struct cosigning *cosigning;   /* as a witness: the one request that waits for its commit */
+    uint64_t cosigned_minute;
+    unsigned cosigned_count;       /* new states kept in that minute */
     struct lens_slot *lens;        /* for digests; the comparing queue's thread uses it */
     struct settling_list settling; /* resends that wait for the first one's commit */
     uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */

@@ -63,15 +63,18 @@ static void cosign(struct room *room, struct session *s, uint32_t id, struct spa
 
 /* ---- alarms ---- */
 
-/* A log that we know signed something that does not fit what it showed before: proof of its misbehaviour, kept whole. */
-static void misbehaved(struct room *room, const char *log_name, struct span note, const char *why)
+/*
+ * A log that we know signed two trees that exclude each other: proof of its misbehaviour, kept whole. Bounded like
+ * knocking: whoever has the note can send it again and again.
+ */
+static void misbehaved(struct room *room, struct session *s, const char *log_name, struct span note, const char *why)
 {
     struct writer more = writer_new(CHANNEL_MESSAGE_MAX / 2);
 
     field_put_str(&more, FIELD_NAME, log_name);
     field_put_text(&more, FIELD_SIGNED_NOTE, note);
-    event_record(room, "witness.refused", NULL, "refused", why, writer_span(&more));
-    log_error(&room->log, "witness.refused", f_str("log", log_name), f_str("reason", why));
+    if (stranger_event_record(room, "witness.refused", s, "refused", why, writer_span(&more)))
+        log_error(&room->log, "witness.refused", f_str("log", log_name), f_str("address", s->address), f_str("reason", why));
     writer_done(&more);
 }
 
@@ -123,6 +126,17 @@ static void keep(struct room *room, struct session *s, uint32_t id, struct span 
     free(g);
 }
 
+/* Each new state of a log is a record of ours: even a log whose key we know may not fill our disk. */
+static bool too_often(struct room *room)
+{
+    const uint64_t minute = clock_monotonic_ms(room->clock) / 60000;
+
+    if (room->cosigned_minute != minute)
+        room->cosigned_count = 0;
+    room->cosigned_minute = minute;
+    return ++room->cosigned_count > COSIGNED_PER_MINUTE;
+}
+
 static const struct conf_log *log_of(const struct room *room, struct span origin)
 {
     for (size_t i = 0; i < room->conf.log_count; i++)
@@ -132,7 +146,7 @@ static const struct conf_log *log_of(const struct room *room, struct span origin
 }
 
 /* Against what was seen before: 0 where it may be kept and cosigned; the statuses are those of tlog-witness. */
-static unsigned judge(struct room *room, const struct conf_log *log, struct span note, const struct witness_request *r,
+static unsigned judge(struct room *room, struct session *s, const struct conf_log *log, const struct witness_request *r,
                       const struct checkpoint *c, uint64_t *seen)
 {
     uint8_t root[ROOT_BYTES] = { 0 };
@@ -141,17 +155,14 @@ static unsigned judge(struct room *room, const struct conf_log *log, struct span
     (void)vault_witnessed(room->vault, c->origin, seen, root);
     if (r->old_size > c->size || (r->old_size == 0 && r->proof_count > 0))
         return 400;
-    if (r->old_size != *seen) {
-        if (c->size < *seen)
-            misbehaved(room, log->name, note, "smaller than what it showed before");
-        return 409;
-    }
     if (*seen > 0 && c->size == *seen && memcmp(root, c->root, sizeof root) != 0) {
-        misbehaved(room, log->name, note, "another root for the size it showed before");
+        misbehaved(room, s, log->name, r->note, "another root for the size it showed before");
         return 409;
     }
+    if (r->old_size != *seen) /* an older checkpoint proves nothing: anybody can send one again */
+        return 409;
     if (*seen > 0 && !anchor_extends(room->store, r, root, c)) {
-        misbehaved(room, log->name, note, "no continuation of what it showed before");
+        stranger(room, s, "no proof that it continues what was seen");
         return 422;
     }
     return 0;
@@ -192,12 +203,16 @@ void cosign_asked(struct room *room, struct session *s, const struct message *m)
     } else if (!note_signed_by(&n, &log->key, &err)) {
         stranger(room, s, "no signature of the log's key");
         say(room, s, m->id, 403, "no signature of the log's key\n");
-    } else if ((status = judge(room, log, r.note, &r, &c, &seen)) == 409) {
+    } else if ((status = judge(room, s, log, &r, &c, &seen)) == 409) {
         say_size(room, s, m->id, seen);
     } else if (status != 0) {
         say(room, s, m->id, status, status == 422 ? "the consistency proof does not hold\n" : "the old size cannot be\n");
-    } else if (seen == c.size && seen > 0) {
+    } else if (c.size == 0) {
+        say(room, s, m->id, 422, "an empty log says nothing\n");
+    } else if (seen == c.size) {
         cosign(room, s, m->id, n.text); /* kept already */
+    } else if (too_often(room)) {
+        say(room, s, m->id, 429, "too many new checkpoints in a minute\n");
     } else {
         keep(room, s, m->id, n.text, &c);
     }
