@@ -99,7 +99,7 @@ const struct cli_command cli_commands[] = {
       "One person is enough.\n\n" SIGN_HELP SECRET_HELP },
     { "erasures", cmd_erasures, "[--json] DIR", "List the requests for erasure and what became of them",
       "Number, state (requested, approved, withdrawn, erased), units, who asked, who\n"
-      "approved, why.\n\n" SECRET_HELP },
+      "approved, why, and which copies have not applied it yet.\n\n" SECRET_HELP },
     { "hold", cmd_hold, "(--study UID | --patient ISSUER ID | --unit NAME) --reason TEXT DIR",
       "Forbid that data is erased", ERASE_HELP
       "A hold on a patient covers also what comes later. One person sets it.\n\n" SIGN_HELP SECRET_HELP },
@@ -107,6 +107,14 @@ const struct cli_command cli_commands[] = {
       "The first asks, the second lifts.\n\n" SIGN_HELP SECRET_HELP },
     { "holds", cmd_holds, "[--json] DIR", "List the holds",
       "Number, state (held, lift-asked, lifted), units, who set it, who asked to lift it, why.\n\n" SECRET_HELP },
+    { "copy", cmd_copy, "(add | applied | remove | list) [options] DIR [NAME [POSITION]]",
+      "Copies of the keys elsewhere, and how far each has come",
+      "  add DIR NAME               there is a copy (a back-up of DIR, say)\n"
+      "  applied DIR NAME POSITION  it was made, or erased, after every tombstone below\n"
+      "                             POSITION\n"
+      "  remove DIR NAME            it was destroyed\n"
+      "  list DIR                   name, position; --json: one object a line\n\n"
+      "erasures lists each copy until it has applied an erasure.\n\n" SIGN_HELP SECRET_HELP },
     { "user", cmd_user, "(add | password | disable | list) [options] DIR [USER]", "Accounts of people",
       "  add DIR USER --role R        physician, admin or dpo; the first account is made on\n"
       "                               the page with the enrolment code\n"

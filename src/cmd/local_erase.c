@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "cmd/admin.h"
 #include "cmd/json_row.h"
 #include "cmd/options.h"
@@ -51,6 +52,7 @@ static bool list_query(struct local *l, const char *query, enum field by, uint64
     bool ok;
 
     field_put_str(&request, FIELD_QUERY, query);
+    field_put_uint(&request, FIELD_NOW, clock_wall_us(&clock_system)); /* which back-ups have expired */
     if (by != FIELD_NONE)
         field_put_uint(&request, by, number);
     ok = session_find(l->session, writer_span(&request), print_row, how, err);
@@ -194,7 +196,7 @@ static int list_all(int argc, char **argv, const char *command, const char *quer
 int cmd_erasures(int argc, char **argv)
 {
     static const enum field fields[] = { FIELD_REQUEST, FIELD_STATE, FIELD_COUNT, FIELD_ACTOR, FIELD_APPROVED_BY,
-                                         FIELD_REASON };
+                                         FIELD_REASON,  FIELD_PENDING };
 
     return list_all(argc, argv, "erasures", "erasures", fields, COUNT_OF(fields));
 }

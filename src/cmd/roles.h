@@ -34,5 +34,6 @@ int cmd_erasures(int argc, char **argv);
 int cmd_hold(int argc, char **argv);
 int cmd_lift(int argc, char **argv);
 int cmd_holds(int argc, char **argv);
+int cmd_copy(int argc, char **argv);
 
 #endif

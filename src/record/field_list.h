@@ -290,3 +290,4 @@ FIELD(528, HOLD, hold, UINT)                  /* position of the record that set
 FIELD(529, MONTHS, months, UINT)              /* how long a kind is kept; 0: always */
 FIELD(530, PATIENT_TAG, patient_tag, BYTES)   /* HMAC of issuer and identifier */
 FIELD(531, APPROVED_BY, approved_by, TEXT)    /* the second person */
+FIELD(532, PENDING, pending, TEXT)            /* copies that have not applied an erasure yet */

@@ -49,7 +49,7 @@ static bool find_accounts(struct rules *r, struct store *s, struct span request,
 static bool find_erasures(struct rules *r, struct store *s, struct span request, vault_row *row, void *context,
                           struct error *err)
 {
-    struct writer w = writer_new(ROW_MAX);
+    struct writer w = writer_new(ROW_MAX), pending = writer_new(ROW_MAX / 2);
     struct erasure e;
     bool ok = true;
 
@@ -64,11 +64,16 @@ static bool find_erasures(struct rules *r, struct store *s, struct span request,
         field_put_some(&w, FIELD_REASON, e.reason);
         field_put_uint(&w, FIELD_UNTIL, e.until_us);
         field_put_uint(&w, FIELD_COUNT, e.unit_count);
-        if (e.state == ERASURE_DONE)
+        if (e.state == ERASURE_DONE) {
             field_put_uint(&w, FIELD_POSITION, e.tombstone);
+            writer_reset(&pending);
+            rules_pending(r, e.tombstone, fields_uint(request, FIELD_NOW, 0), &pending);
+            field_put_some(&w, FIELD_PENDING, writer_span(&pending));
+        }
         if (!give(&w, row, context, &ok, err))
             break;
     }
+    writer_done(&pending);
     writer_done(&w);
     return ok;
 }
@@ -131,6 +136,26 @@ static bool find_units(struct rules *r, struct store *s, struct span request, va
     return error_set(err, ERR_NOT_FOUND, "there is no request or hold of that number");
 }
 
+static bool find_copies(struct rules *r, struct store *s, struct span request, vault_row *row, void *context,
+                        struct error *err)
+{
+    struct writer w = writer_new(ROW_MAX);
+    struct copy c;
+    bool ok = true;
+
+    (void)s;
+    (void)request;
+    for (size_t i = 0; rules_copy_at(r, i, &c); i++) {
+        writer_reset(&w);
+        field_put_str(&w, FIELD_NAME, c.name);
+        field_put_uint(&w, FIELD_POSITION, c.applied);
+        if (!give(&w, row, context, &ok, err))
+            break;
+    }
+    writer_done(&w);
+    return ok;
+}
+
 static bool find_holds(struct rules *r, struct store *s, struct span request, vault_row *row, void *context,
                        struct error *err)
 {
@@ -163,6 +188,7 @@ static const struct {
     { "erasures", find_erasures },
     { "erasure-units", find_units },
     { "holds", find_holds },
+    { "copies", find_copies },
 };
 
 rules_query *rules_query_of(struct span name)

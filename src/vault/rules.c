@@ -26,6 +26,7 @@ struct rules {
     struct account *accounts; /* owned */
     size_t count, cap;
     struct erasures *erasures;
+    struct copies copies;
     struct arena tls_memory;  /* keys that were in force: whoever borrowed one keeps it */
     struct span tls_key, tls_certificate;
 };
@@ -216,7 +217,7 @@ bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct e
     for (size_t i = 0; i < COUNT_OF(rule_facts); i++)
         if (span_equal(name, span_str(rule_facts[i].fact)))
             ok = rule_facts[i].apply(r, position, facts, err);
-    ok = erasures_apply(r->erasures, position, facts, err) && ok;
+    ok = erasures_apply(r->erasures, position, facts, err) && copies_apply(&r->copies, position, facts, err) && ok;
     if (!span_equal(name, SPAN_LIT(LOG_WITNESSED)))
         r->newest_other = position + 1;
     (void)pthread_mutex_unlock(&r->mutex);
@@ -397,4 +398,33 @@ bool rules_put_witnessed(struct rules *r, struct span origin, uint64_t size, con
     if (!room)
         return error_set(err, ERR_LIMIT, "more than %d witnessed logs", WITNESSED_MAX);
     return origin.len <= NOTE_NAME_MAX ? writer_ok(facts, err, "log-witnessed") : error_set(err, ERR_LIMIT, "origin of a log");
+}
+
+bool rules_copy_at(struct rules *r, size_t n, struct copy *out)
+{
+    bool found;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    found = n < r->copies.count;
+    if (found)
+        *out = r->copies.list[n];
+    (void)pthread_mutex_unlock(&r->mutex);
+    return found;
+}
+
+bool rules_has_copy(struct rules *r, struct span name)
+{
+    bool found;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    found = copies_find(&r->copies, name) != NULL;
+    (void)pthread_mutex_unlock(&r->mutex);
+    return found;
+}
+
+void rules_pending(struct rules *r, uint64_t tombstone, uint64_t now_us, struct writer *out)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    copies_pending(&r->copies, tombstone, now_us, out);
+    (void)pthread_mutex_unlock(&r->mutex);
 }

@@ -6,6 +6,7 @@
 #define FANAL_VAULT_RULES_H
 
 #include "record/note.h"
+#include "vault/copies.h"
 #include "vault/erasures.h"
 #include "vault/vault.h"
 
@@ -30,6 +31,10 @@ size_t rules_count(struct rules *r);
 bool rules_erasure_at(struct rules *r, size_t n, struct erasure *out);
 bool rules_hold_at(struct rules *r, size_t n, struct hold *out);
 uint64_t rules_tombstones(struct rules *r);
+bool rules_copy_at(struct rules *r, size_t n, struct copy *out);
+bool rules_has_copy(struct rules *r, struct span name);
+/* copies_pending() */
+void rules_pending(struct rules *r, uint64_t tombstone, uint64_t now_us, struct writer *out);
 /* Borrowed until rules_free(). */
 bool rules_tls(struct rules *r, struct span *key, struct span *certificate);
 

@@ -431,3 +431,8 @@ bool vault_witness(struct vault *v, struct span origin, uint64_t size, const uin
     writer_done(&facts);
     return ok;
 }
+
+bool vault_has_copy(struct vault *v, struct span name)
+{
+    return rules_has_copy(v->rules, name);
+}

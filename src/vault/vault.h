@@ -106,6 +106,8 @@ bool vault_hold_at(struct vault *v, size_t n, struct hold *out);
  * the owner's; takes as long as folding the log. ERR_IO: opening the vault again does the rest.
  */
 bool vault_erase(struct vault *v, const struct erasure *e, struct error *err);
+/* A copy of the keys of that name is declared. */
+bool vault_has_copy(struct vault *v, struct span name);
 /* Units whose key had to be erased again when the vault was opened: the keyring is older than a tombstone. */
 uint64_t vault_reapplied(const struct vault *v);
 

@@ -182,6 +182,29 @@ def older_keyring(tap, server, admin, kept, positions):
     tap.ok(all(rows[p]["state"] == "erased" for p in positions), "nothing of it is back")
 
 
+def copies(tap, server):
+    """A copy is pending for an erasure until it has applied it; one that is younger than the erasure never was."""
+    tap.ok(server.run("copy", "add", server.dir, "tape").returncode == 0, "a copy is declared")
+    refuse(tap, server, "there is a copy", "copy", "add", server.dir, "tape")
+    refuse(tap, server, "there is no copy", "copy", "applied", server.dir, "disk", 1)
+    refuse(tap, server, "does not reach", "copy", "applied", server.dir, "tape", 10 ** 9)
+    done = lines(server.run("erase", server.dir, "--study", "2.25.661", "--reason", "copies", "--json", *sign(server, "dpo1")))
+    request = done[0]["request"]
+    if server.run("approve", server.dir, request, *sign(server, "dpo2")).returncode != 0:
+        raise RuntimeError("not approved")
+    older = [r for r in lines(server.run("erasures", server.dir, "--json")) if r["state"] == "erased" and r["request"] != request]
+    row = units_of(server, request)
+    tap.ok(row["pending"] == "tape" and all("pending" not in r for r in older), "it is pending for what is erased afterwards", row)
+    server.run("copy", "applied", server.dir, "tape", row["position"])
+    tap.ok(units_of(server, request).get("pending") == "tape", "a position before the tombstone is not enough")
+    done = server.run("copy", "applied", server.dir, "tape", row["position"] + 1)
+    tap.ok(done.returncode == 0 and "pending" not in units_of(server, request), "until it has applied it", done.stderr)
+    listed = lines(server.run("copy", "list", server.dir, "--json"))
+    tap.ok(listed == [{"name": "tape", "position": row["position"] + 1}], "the list says how far", listed)
+    tap.ok(server.run("copy", "remove", server.dir, "tape").returncode == 0 and server.run("copy", "list", server.dir).stdout == "",
+           "and it can be removed")
+
+
 def events(server):
     web = f.Web(server)
     web.call("POST", "/api/sign-in", {"user": "dr.house", "password": LONG})
@@ -215,6 +238,7 @@ def main():
         tap.ok(slot not in [u["slot"] for u in units], "in another slot: the erased one is never used again", slot)
         newcomers(tap, server, request)
         holds(tap, server)
+        copies(tap, server)
         told = {(e["event"], e["outcome"]) for e in events(server)}
         tap.ok({("erasure.requested", "success"), ("erasure.approved", "success"), ("erasure.approved", "refused"), ("hold.set", "success"),
                 ("hold.lifted", "success")} <= told, "the journal tells it", told)

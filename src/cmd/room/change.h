@@ -77,6 +77,9 @@ change_step account_add, account_change, account_disable;
 /* ERR_REFUSED, and what is wanted, for a password that is too short or easily guessed. */
 bool account_password_is_sound(struct span password, struct span user, struct error *err);
 
+/* ---- room_copies.c ---- */
+change_step copy_add, copy_applied, copy_remove;
+
 /* ---- room_erase.c ---- */
 change_step erasure_request, erasure_approve, erasure_withdraw, hold_set, hold_lift;
 

@@ -56,6 +56,7 @@ static const struct query_rule {
     { "accounts", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "erasures", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "erasure-units", ASKER_ADMIN | ASKER_LOCAL, "erasure.read", false },
+    { "copies", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "holds", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "tls-key", ASKER_WEB | ASKER_WITNESS, NULL, false },
     { "anchors", ASKER_LOCAL, NULL, false },

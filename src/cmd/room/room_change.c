@@ -17,6 +17,9 @@ static const struct change_rule change_rules[] = {
     { "erasure-approved", SIGNER_ADMIN | SIGNER_DPO, "erasure.approved", erasure_approve },
     { "erasure-withdrawn", SIGNER_ADMIN | SIGNER_DPO, "erasure.withdrawn", erasure_withdraw },
     { "hold-set", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "hold.set", hold_set },
+    { "copy-added", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "copy.added", copy_add },
+    { "copy-applied", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "copy.applied", copy_applied },
+    { "copy-removed", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "copy.removed", copy_remove },
     { "hold-lifted", SIGNER_ADMIN | SIGNER_DPO, "hold.lifted", hold_lift },
 };
 
