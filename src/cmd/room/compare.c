@@ -56,6 +56,18 @@ static bool bytes_equal(struct store *store, uint64_t position, struct body *bod
     return same;
 }
 
+/* Erased a moment ago, and the views do not say so yet: what comes now is new. */
+static bool is_gone(struct store *store, uint64_t position)
+{
+    struct writer facts = writer_new(CHANNEL_MESSAGE_MAX * 8);
+    struct error err = { 0 };
+    struct entry e;
+    bool gone = !store_read_entry(store, position, &e, &facts, &err) && err.code == ERR_ERASED;
+
+    writer_done(&facts);
+    return gone;
+}
+
 static void compare(struct job *job, struct vault_reader *reader)
 {
     struct settling *c = (struct settling *)job;
@@ -72,7 +84,9 @@ static void compare(struct job *job, struct vault_reader *reader)
         }
     free(a);
     free(b);
-    if (c->verdict != VERDICT_SAME)
+    if (c->verdict != VERDICT_SAME && is_gone(c->room->store, c->same.first))
+        c->verdict = VERDICT_GONE;
+    else if (c->verdict != VERDICT_SAME)
         c->verdict = digest_compare(c->room->lens, c->room->store, c->same.first, c->body,
                                     fields_text(writer_span(&c->facts), FIELD_TRANSFER_SYNTAX));
 }
@@ -117,7 +131,10 @@ static void compared(struct job *job, void *context)
         consider(c); /* another version came meanwhile: it may be this one */
         return;
     }
-    (void)snprintf(st.state, sizeof st.state, "%s", c->verdict == VERDICT_ALTERNATE ? "alternate" : "conflict");
+    (void)snprintf(st.state, sizeof st.state, "%s",
+                   c->verdict == VERDICT_GONE        ? "stored" /* with the first's position: it takes its place */
+                   : c->verdict == VERDICT_ALTERNATE ? "alternate"
+                                                     : "conflict");
     put_append(room, c->session, c->id, &st, &c->facts);
     settled(c);
 }

@@ -11,6 +11,7 @@ enum verdict {
     VERDICT_NONE,      /* not compared */
     VERDICT_SAME,      /* byte for byte */
     VERDICT_ALTERNATE, /* only the encoding differs */
+    VERDICT_GONE,      /* the one that was served was erased, or expired: there is nothing to compare with */
     VERDICT_CONFLICT,  /* values or pixels differ, or nobody could tell: the side that is shown */
 };
 
