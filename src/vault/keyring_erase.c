@@ -2,6 +2,7 @@
  * The end of a data key: closed, so that nothing new uses its slot, then overwritten in both copies
  * (docs/erasure.md, "Order of writing"). What orders it is a record of the log: erasure.c.
  */
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -128,18 +129,23 @@ static bool is_meant(struct keyring *k, const struct slot_erasure *e, bool *eras
     return slot[4] == SLOT_READY || (slot[4] == SLOT_ASSIGNED && memcmp(slot + 8, e->tag, UNIT_TAG_BYTES) == 0);
 }
 
+/* Through a descriptor of its own: a twin's keyring is open for reading. */
 static bool overwrite(struct keyring *k, int copy, const struct slot_erasure *e, size_t count, struct error *err)
 {
-    for (size_t i = 0; i < count; i++) {
+    int fd = disk_open(k->disk, keyring_copy_names[copy], O_RDWR, err);
+    bool ok = fd >= 0;
+
+    for (size_t i = 0; ok && i < count; i++) {
         uint8_t slot[KEYRING_SLOT_BYTES] = { 0 };
 
         if (!e[i].due)
             continue;
         slot_erased_make(&k->binding, e[i].slot, slot);
-        if (!disk_write_at(k->disk, k->fd[copy], span_of(slot, sizeof slot), keyring_slot_offset(e[i].slot), err))
-            return error_within(err, "%s", keyring_copy_names[copy]);
+        ok = disk_write_at(k->disk, fd, span_of(slot, sizeof slot), keyring_slot_offset(e[i].slot), err);
     }
-    return disk_sync(k->disk, k->fd[copy], err) || error_within(err, "%s", keyring_copy_names[copy]);
+    ok = ok && disk_sync(k->disk, fd, err);
+    disk_close(k->disk, &fd);
+    return ok || error_within(err, "%s", keyring_copy_names[copy]);
 }
 
 /* One copy holds the key still, where the other was overwritten and the power went. */

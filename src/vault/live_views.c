@@ -346,6 +346,20 @@ bool live_views_renew(struct live_views *v, uint32_t mark, struct error *err)
     return error_set(err, fresh.err.code, "%s", fresh.err.text);
 }
 
+void live_views_remake(struct live_views *v, uint32_t mark)
+{
+    (void)pthread_mutex_lock(&v->mutex);
+    atomic_store(&v->mark, mark);
+    v->damaged = true;
+    (void)pthread_cond_signal(&v->work);
+    (void)pthread_mutex_unlock(&v->mutex);
+}
+
+uint32_t live_views_mark(struct live_views *v)
+{
+    return atomic_load(&v->mark);
+}
+
 static void *follow(void *context)
 {
     struct live_views *v = context;

@@ -37,6 +37,11 @@ bool live_views_rebuild(const struct live_views_options *options, struct error *
  */
 bool live_views_renew(struct live_views *v, uint32_t mark, struct error *err);
 
+/* The same in the folding thread: finds wait until it is done. */
+void live_views_remake(struct live_views *v, uint32_t mark);
+/* Tombstones that are applied. */
+uint32_t live_views_mark(struct live_views *v);
+
 /* Something was committed. */
 void live_views_wake(struct live_views *v);
 /* Positions below are in the views. */

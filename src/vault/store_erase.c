@@ -59,7 +59,7 @@ bool store_erase_units(struct store *s, struct slot_erasure *units, size_t count
 {
     bool ok;
 
-    if (s->read_only)
+    if (s->read_only && !s->twin) /* on a twin the log comes from its first, tombstones too */
         return error_set(err, ERR_REFUSED, "the store is open for reading");
     (void)pthread_mutex_lock(&s->confirm_lock); /* the keyring is written by one at a time */
     ok = keyring_erase(s->keyring, units, count, err);

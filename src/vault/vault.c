@@ -72,7 +72,7 @@ static bool reapply_erasures(struct rules *rules, struct store *store, const str
         ok = erasure_apply(store, &e, &due, err);
         *again += due;
     }
-    if (*again > 0)
+    if (*again > 0 && log != NULL)
         log_error(log, "erasure.reapplied", f_uint("units", *again));
     return ok || error_within(err, "erasing again");
 }
@@ -435,4 +435,16 @@ bool vault_witness(struct vault *v, struct span origin, uint64_t size, const uin
 bool vault_has_copy(struct vault *v, struct span name)
 {
     return rules_has_copy(v->rules, name);
+}
+
+bool vault_follow_erasures(struct vault *v, struct error *err)
+{
+    uint64_t tombstones = rules_tombstones(v->rules), due;
+
+    if (tombstones == live_views_mark(v->views))
+        return true;
+    if (!reapply_erasures(v->rules, v->store, NULL, &due, err))
+        return false;
+    live_views_remake(v->views, (uint32_t)tombstones);
+    return true;
 }

@@ -106,6 +106,11 @@ bool vault_hold_at(struct vault *v, size_t n, struct hold *out);
  * the owner's; takes as long as folding the log. ERR_IO: opening the vault again does the rest.
  */
 bool vault_erase(struct vault *v, const struct erasure *e, struct error *err);
+/*
+ * On a twin: tombstones came with the log. Destroys what they name and has the views made again; finds wait meanwhile.
+ * The owner's, whenever rules were taken in. False with *err: tried again with the next ones, or when it is opened.
+ */
+bool vault_follow_erasures(struct vault *v, struct error *err);
 /* A copy of the keys of that name is declared. */
 bool vault_has_copy(struct vault *v, struct span name);
 /* Units whose key had to be erased again when the vault was opened: the keyring is older than a tombstone. */

@@ -284,6 +284,10 @@ TEST(what_was_erased_leaves_the_views_at_once_and_for_ever)
     CHECK(vault_reapplied(f.vault) == 1 && find_count(&f, "query=patients;patient_id=P5") == 0);
     fixture_reopen(&f);
     CHECK(vault_reapplied(f.vault) == 0 && find_count(&f, "query=list;state=erased") == 2);
+    put(&f, RECORD_RULE, "fact=units-erased;actor=b;request=8;" UNIT("6")); /* as on a twin: it came with the log */
+    CHECK(vault_follow_erasures(f.vault, &f.err));
+    CHECK(find_count(&f, "query=list;state=erased") == 3 && find_count(&f, "query=patients;patient_id=P6") == 0);
+    CHECK(vault_follow_erasures(f.vault, &f.err));
     fixture_done(&f);
 }
 
