@@ -12,7 +12,7 @@ const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; ch
 export const ENROLMENT_CODE = 'LUMEN-4821-PHARE';
 
 export function createMock({ dist, enrolled = true }) {
-  const state = { enrolled, account: { user: 'demo', password: 'quatre mots bien choisis', display_name: 'Dr Jeanne Martin' }, signedIn: false, tries: 0, mute: false, busy: 0, delayMs: 0 };
+  const state = { enrolled, account: { user: 'demo', password: 'quatre mots bien choisis', display_name: 'Dr Jeanne Martin' }, role: 'physician', disk: { space_state: 'ok', bytes_per_day: 4.2e10 }, signedIn: false, tries: 0, mute: false, busy: 0, delayMs: 0 };
   const streams = new Set();
   const sockets = new Set();
   const frames = new Map();
@@ -42,7 +42,7 @@ export function createMock({ dist, enrolled = true }) {
 
   const welcome = (response) => {
     state.signedIn = true;
-    json(response, 200, { display_name: state.account.display_name, role: 'doctor' }, { 'Set-Cookie': 'fanal-mock=1; HttpOnly; SameSite=Strict; Path=/' });
+    json(response, 200, { display_name: state.account.display_name, role: state.role }, { 'Set-Cookie': 'fanal-mock=1; HttpOnly; SameSite=Strict; Path=/' });
   };
 
   async function account(request, response, path) {
@@ -73,6 +73,7 @@ export function createMock({ dist, enrolled = true }) {
     [/^\/api\/series\/([^/]+)\/instances$/, ([series], query) => hospital.instancePage(series, query.get('after'), query.get('patient'))],
     [/^\/api\/instances\/(\d+)$/, ([position]) => hospital.instanceRow(Number(position))],
     [/^\/api\/attention$/, () => hospital.attention],
+    [/^\/api\/status$/, () => ({ state: 'enrolled', ...state.disk })],
   ];
 
   function pixels(response, position, frame, size) {
@@ -136,7 +137,7 @@ export function createMock({ dist, enrolled = true }) {
       if (!path.startsWith('/api/')) return file(response, path);
       if (request.method === 'POST') return account(request, response, path);
       if (path === '/api/start')
-        return json(response, 200, { enrolled: state.enrolled, signed_in: state.signedIn && /fanal-mock=1/.test(request.headers.cookie ?? ''), user: state.account.user, display_name: state.account.display_name, version: 'mock', time: hospital.nowUs() });
+        return json(response, 200, { enrolled: state.enrolled, signed_in: state.signedIn && /fanal-mock=1/.test(request.headers.cookie ?? ''), user: state.account.user, display_name: state.account.display_name, role: state.role, version: 'mock', time: hospital.nowUs() });
       return answer(request, response, path, query);
     };
     if (state.delayMs > 0) setTimeout(serve, state.delayMs);

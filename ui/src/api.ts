@@ -3,7 +3,7 @@
  * to do: sign in again, wait, or say that the server is gone. What is read is never kept by the browser.
  */
 import { answered, unanswered } from './state/link';
-import type { Attention, Instance, Observation, Patient, PatientPage, Series, SignedIn, Source, Start } from './types';
+import type { Attention, Instance, Observation, Patient, PatientPage, Series, SignedIn, Source, Start, Status } from './types';
 
 /* An answer that takes longer than this is no answer: the banner says so. */
 const ANSWER_MS = 15000;
@@ -117,6 +117,8 @@ export const enrol = (account: { enrolment_code: string; user: string; display_n
 export const signOut = () => post('/api/sign-out', async () => undefined);
 
 export const sources = () => read<Source[]>('/api/sources');
+
+export const status = () => read<Status>('/api/status');
 
 export const patients = (q: PatientQuery) => read<Patient[]>(`/api/patients?${query(q as Record<string, string>)}`);
 

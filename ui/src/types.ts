@@ -8,6 +8,7 @@ export interface Start {
   signed_in: boolean;
   user?: string;
   display_name?: string;
+  role?: string; /* "physician", "admin" */
   version?: string;
   time: number; /* the server's clock, µs since 1970 */
 }
@@ -15,6 +16,13 @@ export interface Start {
 export interface SignedIn {
   display_name: string;
   role: string;
+}
+
+/* What the page reads of /api/status. */
+export interface Status {
+  space_state?: string; /* "ok", "days-30", "days-15", "days-5", "full" */
+  days_left?: number;
+  bytes_per_day?: number;
 }
 
 export interface Source {

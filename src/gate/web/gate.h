@@ -49,7 +49,7 @@ struct connection {
     bool admitted;           /* the token below was admitted on it */
     uint8_t token[TOKEN_BYTES_MAX];
     size_t token_len;
-    char user[USER_SIZE], display_name[USER_SIZE];
+    char user[USER_SIZE], display_name[USER_SIZE], role[USER_SIZE];
     unsigned retry_after_s; /* what the vault said with its last ERR_BUSY; 0: nothing */
 };
 

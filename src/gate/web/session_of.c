@@ -21,7 +21,7 @@ void connection_forget(struct connection *c)
     c->session = NULL;
     c->admitted = false;
     c->token_len = 0;
-    c->user[0] = c->display_name[0] = '\0';
+    c->user[0] = c->display_name[0] = c->role[0] = '\0';
 }
 
 static bool session_open(struct connection *c, struct error *err)
@@ -72,6 +72,7 @@ bool connection_admit(struct connection *c, struct span who, struct span *reply,
     c->token_len = token.len;
     keep_text(*reply, FIELD_USER, c->user);
     keep_text(*reply, FIELD_DISPLAY_NAME, c->display_name);
+    keep_text(*reply, FIELD_ROLE, c->role);
     c->admitted = true;
     return true;
 }

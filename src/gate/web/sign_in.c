@@ -36,6 +36,8 @@ bool handle_start(struct call *c, struct error *err)
         json_text(&j, span_str(c->connection->user));
         json_key(&j, "display_name");
         json_text(&j, span_str(c->connection->display_name));
+        json_key(&j, "role");
+        json_text(&j, span_str(c->connection->role));
     }
     json_key(&j, "version");
     json_text(&j, span_str(c->gate->version));

@@ -17,19 +17,20 @@ export type Stage = 'starting' | 'enrol' | 'sign-in' | 'in';
 export interface Session {
   stage: Stage;
   displayName: string;
+  role: string; /* "admin" is shown how the disk is; what anybody may do is the vault's to say */
   ended: boolean; /* the sign-in view says why it is there */
 }
 
 const PULSE_MS = 5000;
 const SOURCES_PULSES = 4; /* ages of sources are read again every fourth pulse: 20 s */
 
-export const session = createStore<Session>({ stage: 'starting', displayName: '', ended: false });
+export const session = createStore<Session>({ stage: 'starting', displayName: '', role: '', ended: false });
 
 const tabs = new BroadcastChannel('fanal.session');
 
-export function entered(displayName: string): void {
+export function entered(displayName: string, role: string): void {
   sessionStorage.removeItem(LEAVING);
-  session.update({ stage: 'in', displayName, ended: false });
+  session.update({ stage: 'in', displayName, role, ended: false });
   startNews();
 }
 
@@ -41,7 +42,7 @@ function left(ended: boolean): void {
   forgetThumbnails();
   forgetSearch();
   go({ view: 'find' }, true);
-  session.update({ stage: 'sign-in', displayName: '', ended });
+  session.update({ stage: 'sign-in', displayName: '', role: '', ended });
 }
 
 /* Remembered over a reload: somebody left while Fanal did not answer, and its cookie still holds. */
@@ -83,9 +84,9 @@ async function ask(): Promise<void> {
   const { stage } = session.get();
   if (answer.signed_in && stage !== 'in' && sessionStorage.getItem(LEAVING)) return signOut();
   if (stage === 'in' && !answer.signed_in) left(true);
-  else if (answer.signed_in && stage !== 'in') entered(answer.display_name ?? answer.user ?? '');
+  else if (answer.signed_in && stage !== 'in') entered(answer.display_name ?? answer.user ?? '', answer.role ?? '');
   else if (stage !== 'in') session.update({ stage: answer.enrolled ? 'sign-in' : 'enrol' });
-  if (session.get().stage === 'in' && pulses % SOURCES_PULSES === 0) refresh((name) => name === 'sources');
+  if (session.get().stage === 'in' && pulses % SOURCES_PULSES === 0) refresh((name) => name === 'sources' || name === 'status');
 }
 
 export async function pulse(): Promise<void> {

@@ -85,7 +85,7 @@ export function SignIn() {
     setTrouble('');
     try {
       const answer = await api.signIn(user.trim(), password);
-      entered(answer.display_name);
+      entered(answer.display_name, answer.role);
     } catch (cause) {
       setPassword('');
       setTrouble(refusal(cause, say('signInWrong'), say, setSlow));
@@ -130,7 +130,7 @@ export function Enrol() {
     setTrouble('');
     try {
       const answer = await api.enrol({ enrolment_code: code.trim(), user: user.trim(), display_name: displayName.trim(), password });
-      entered(answer.display_name);
+      entered(answer.display_name, answer.role);
     } catch (cause) {
       setTrouble(refusal(cause, say('enrolWrong'), say, setSlow));
     } finally {

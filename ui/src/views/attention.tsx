@@ -6,6 +6,7 @@ import { useWords } from '../i18n';
 import type { Words } from '../i18n/fr';
 import { useResource } from '../state/resource';
 import type { Attention } from '../types';
+import { DiskDays } from './disk';
 import { Chip, Sent, Trouble, Waiting, type Tone } from './parts';
 
 const STATES: Record<string, { word: keyof Words; tone: Tone; symbol: string }> = {
@@ -54,6 +55,7 @@ export function AttentionView() {
     <main class="attention">
       <h1>{say('attentionTitle')}</h1>
       <p class="dim">{say('attentionIntro')}</p>
+      <DiskDays />
       {resource.failure && <Trouble failure={resource.failure} again={resource.reload} />}
       {!records && !resource.failure && <Waiting resource={resource} />}
       {records && records.length === 0 && <p class="none"><strong>✓ {say('attentionNone')}</strong></p>}

@@ -12,6 +12,7 @@ import { go, route } from '../state/route';
 import { pulse, session, signOut } from '../state/session';
 import { useStore } from '../state/store';
 import type { Source } from '../types';
+import { DiskFull } from './disk';
 import { Mark, Sent } from './parts';
 
 /* Past this a source is marked silent: results come all day, images with patients. */
@@ -131,6 +132,7 @@ export function Banner() {
         </div>
       </div>
       {inside && <div class="banner-line banner-sources"><Sources /></div>}
+      {inside && !lost && <DiskFull />}
       {lost && <Lost />}
     </header>
   );

@@ -342,6 +342,42 @@ export async function mockFlows({ tap, open, shoot, make }) {
     await shoot(page, 'attention');
   });
 
+  await tap.test('the disk: days for whoever looks after it, refusal for everybody', async () => {
+    mock.state.disk = { space_state: 'days-15', days_left: 12, bytes_per_day: 4.23e10 };
+    await page.reload();
+    await page.locator('.list').waitFor();
+    equal(await page.locator('.disk-days').count(), 0); /* a physician has no use for it */
+    mock.state.role = 'admin';
+    await page.reload();
+    await page.getByText('Disque : encore 12 jours environ.').waitFor();
+    match(await page.locator('.disk-days').innerText(), /42,3\sGo par jour/);
+    equal(await page.locator('.disk-full').count(), 0);
+    await accessible(page);
+    await shoot(page, 'disk-days');
+    mock.state.role = 'physician';
+    mock.state.disk = { space_state: 'full', days_left: 0, bytes_per_day: 4.23e10 };
+    await page.goto('/#/p/dupont-marie');
+    await page.reload();
+    await page.locator('.disk-full').waitFor();
+    match(await page.locator('.disk-full').innerText(), /ne sont pas conservés/);
+    await accessible(page);
+    await fits(page);
+    await shoot(page, 'disk-full');
+    await page.getByRole('button', { name: 'EN : English' }).click();
+    await page.getByText('new images and results are not kept').waitFor();
+    await shoot(page, 'disk-full-english');
+    mock.state.disk = { space_state: 'days-5', days_left: 1, bytes_per_day: 4.23e10 };
+    mock.state.role = 'admin';
+    await page.goto('/#/attention');
+    await page.reload();
+    await page.getByText('Disk: a day at most.').waitFor();
+    await shoot(page, 'disk-days-english');
+    await page.getByRole('button', { name: 'FR : Français' }).click();
+    mock.state.disk = { space_state: 'ok' };
+    mock.state.role = 'physician';
+    await page.reload();
+  });
+
   await tap.test('when Fanal is silent every view says so, and it comes back by itself', async () => {
     await page.goto('/#/p/dupont-marie');
     await page.locator('tr.row').first().waitFor();

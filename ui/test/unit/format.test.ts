@@ -1,6 +1,7 @@
 import { test } from 'node:test';
 import { deepEqual, equal } from 'node:assert/strict';
 import { ageOf } from '../../src/format/age';
+import { bytesText } from '../../src/format/bytes';
 import { birthDateText, dicomText, elapsedText, sentText } from '../../src/format/date';
 import { grouped, queriesOf } from '../../src/format/find';
 import { flagsOf, severityOf, statusOf } from '../../src/format/flags';
@@ -152,4 +153,19 @@ test('results are grouped by report in the order of the gate; documents apart', 
 test('transfer syntaxes are named', () => {
   equal(syntaxText('1.2.840.10008.1.2.4.90'), 'JPEG 2000 Lossless (1.2.840.10008.1.2.4.90)');
   equal(syntaxText('1.2.3'), '1.2.3');
+});
+
+test('amounts of data have a unit that people use', () => {
+  const rows: [number, string, string][] = [
+    [0, '0 octets', '0 bytes'],
+    [999, '999 octets', '999 bytes'],
+    [999.6, '1 ko', '1 kB'],
+    [42_300_000_000, '42,3 Go', '42.3 GB'],
+    [999_600_000, '1 Go', '1 GB'],
+    [5e15, '5000 To', '5000 TB'],
+  ];
+  for (const [bytes, french, english] of rows) {
+    equal(bytesText(bytes, 'fr').replace('\u00a0', ' '), french);
+    equal(bytesText(bytes, 'en').replace('\u00a0', ' '), english);
+  }
 });
