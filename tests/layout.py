@@ -15,10 +15,11 @@ MAY_INCLUDE = {
     "vault": {"base", "record", "vault"},
     "channel": {"base", "record", "channel"},
     "lens": {"base", "record", "dicom", "channel", "lens"},
+    "recheck": {"base", "record", "dicom", "hl7", "channel", "recheck"},
     "gate": {"base", "dicom", "hl7", "record", "channel", "gate"},
     "relay": {"base", "dicom", "hl7", "record", "channel", "relay"},
     "verify": {"verify"},  # checks what the vault made: shares nothing with it, not even base
-    "cmd": {"base", "dicom", "hl7", "record", "vault", "channel", "gate", "lens", "relay", "cmd"},
+    "cmd": {"base", "dicom", "hl7", "record", "vault", "channel", "gate", "lens", "recheck", "relay", "cmd"},
 }
 FORBIDDEN = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|atof|strtok|alloca|system|popen)\s*\(")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")

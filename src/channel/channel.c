@@ -52,6 +52,7 @@ static bool verb_is_known(uint16_t v)
     case VERB_CRASH:
     case VERB_STOP:
     case VERB_DECODE:
+    case VERB_RECHECK:
         return true;
     }
     return false;

@@ -18,6 +18,7 @@
 #define CHANNEL_MESSAGE_MAX ((size_t)128 * 1024) /* header and fields; a longer one is refused by both ends */
 #define CHANNEL_FIELDS_MAX  (CHANNEL_MESSAGE_MAX - 8)
 #define CHANNEL_FDS_MAX     4
+#define RECHECK_NUMBER      3 /* of the processes that read for the vault (PROCESS_LENS), the one that walks again */
 
 enum verb {
     /* asked of the vault */
@@ -52,6 +53,8 @@ enum verb {
     VERB_STOP = 68,  /* to a role: finish and exit */
     /* to a lens (docs/channel.md, "The lens") */
     VERB_DECODE = 80,
+    /* to a recheck ("The second walk") */
+    VERB_RECHECK = 81, /* say the facts of the object that PUT_DATA brings */
 };
 
 struct channel {

@@ -14,6 +14,7 @@ int web_role_run(int control_fd);
 int lens_role_run(int control_fd);
 int relay_role_run(int control_fd);
 int witness_role_run(int control_fd);
+int recheck_role_run(int control_fd);
 
 int cmd_init(int argc, char **argv);
 int cmd_serve(int argc, char **argv);

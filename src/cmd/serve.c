@@ -231,7 +231,7 @@ static void add_gate(struct serve *s, size_t service, enum process_kind kind, co
     (*count)++;
 }
 
-/* The house (docs/architecture.md): vault, gates, two lenses for the pages, one for the vault's comparisons. */
+/* The house (docs/architecture.md): vault, gates, two lenses for the pages, one for the vault's comparisons, a recheck. */
 static bool run(struct serve *s, struct error *err)
 {
     struct role_plan roles[SUPERVISOR_ROLES_MAX] = {
@@ -271,6 +271,8 @@ static bool run(struct serve *s, struct error *err)
         roles[count] = (struct role_plan){ .name = "lens", .kind = PROCESS_LENS, .number = number };
         links[link_count++] = (struct link_plan){ for_vault ? 0 : web, count++ };
     }
+    roles[count] = (struct role_plan){ .name = "recheck", .kind = PROCESS_LENS, .number = RECHECK_NUMBER };
+    links[link_count++] = (struct link_plan){ 0, count++ };
     plan.role_count = count;
     plan.link_count = link_count;
     return supervisor_run(&plan, err);

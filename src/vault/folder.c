@@ -246,6 +246,46 @@ static void fold_event(struct folder *f, const struct record *r)
     }
 }
 
+/* {position, difference*}: what a gate said of that object is not what its bytes say. */
+static void fold_difference(struct folder *f, struct record *r)
+{
+    const int64_t position = (int64_t)field_uint(record_text(r, FIELD_POSITION));
+    struct sql_call q = sql_begin(&f->sql, ADD_DIFFERENCE);
+    int64_t series = 0;
+
+    sql_int(&q, position);
+    sql_text(&q, record_text(r, FIELD_DETAIL));
+    sql_run(&q);
+    q = sql_begin(&f->sql, OBJECT_DIFFERS);
+    sql_int(&q, position);
+    while (sql_row(&q)) { /* at most one */
+        r->patient = sql_get_int(&q, 0); /* for the news: whose page now says so */
+        series = sql_get_int(&q, 1);
+    }
+    sql_end(&q);
+    if (series == 0)
+        return;
+    q = sql_begin(&f->sql, STUDY_DIFFERS);
+    sql_int(&q, series);
+    sql_run(&q);
+}
+
+/* Of the second walk: how far it came, what it found. The vault alone says CHECKED. */
+static bool fold_walk(struct folder *f, struct record *r)
+{
+    struct sql_call q;
+
+    if (record_text(r, FIELD_CHECKED).len == 0)
+        return false;
+    q = sql_begin(&f->sql, SET_CHECKED);
+    sql_int(&q, (int64_t)field_uint(record_text(r, FIELD_CHECKED)));
+    sql_run(&q);
+    if (!span_equal(record_text(r, FIELD_EVENT), SPAN_LIT("facts.differ")))
+        return false;
+    fold_difference(f, r);
+    return true;
+}
+
 static void fold_damaged(struct folder *f, uint64_t position)
 {
     struct sql_call q = sql_begin(&f->sql, ADD_DAMAGED);
@@ -312,6 +352,8 @@ static void fold_entry(struct folder *f, const struct entry *e, struct span fact
         return;
     case RECORD_EVENT:
         fold_event(f, &r);
+        if (fold_walk(f, &r) && news != NULL)
+            tell_news(f, &r, "event", news, context);
         return;
     case RECORD_RULE: /* folded in memory at each start: rules.h */
         return;

@@ -163,6 +163,14 @@ struct observation_counter *observation_counter_new(struct folder *f, size_t obs
                " ON CONFLICT (day) DO UPDATE SET bytes = bytes + ?2, count = count + ?3")                             \
     S(SET_SPACE, "INSERT INTO fold (name, value, bytes) VALUES ('space', ?1, x'')"                                    \
                  " ON CONFLICT (name) DO UPDATE SET value = ?1")                                                      \
+    S(SET_CHECKED, "INSERT INTO fold (name, value, bytes) VALUES ('checked', ?1, x'')"                                \
+                   " ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)")                                        \
+    S(ADD_DIFFERENCE, "INSERT INTO difference (position, fields) VALUES (?1, ?2)"                                     \
+                      " ON CONFLICT (position) DO UPDATE SET fields = ?2")                                            \
+    S(OBJECT_DIFFERS, "UPDATE object SET state = 'facts-differ' WHERE position = ?1"                                  \
+                      " AND state IN ('stored', 'alternate', 'conflict') RETURNING patient, series, kind")            \
+    S(STUDY_DIFFERS, "UPDATE study SET differences = differences + 1 WHERE id ="                                      \
+                     " (SELECT study FROM series WHERE id = ?1) RETURNING study_uid")                                 \
     S(ADD_OBJECT, "INSERT INTO object (position, kind, state, received, served, patient, series, sop_uid, first,"     \
                   " slice, number, facts) VALUES (?1, ?2, ?3, ?4, ?5, nullif(?6, 0), nullif(?7, 0), nullif(?8, ''),"  \
                   " nullif(?9, -1), ?10, ?11, ?12)")                                                                  \

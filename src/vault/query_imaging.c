@@ -32,7 +32,9 @@ bool query_studies(struct query *q, struct error *err)
         query_put_number(q, FIELD_LATEST, &c, 11);
         if (sql_get_int(&c, 12) > 0) /* other instances of it name somebody else: both see their own */
             field_put_str(&q->row, FIELD_DISCREPANCY, "patient_id");
-        field_put_str(&q->row, FIELD_STATE, sql_get_int(&c, 9) > 0 ? "conflict" : "stored");
+        field_put_str(&q->row, FIELD_STATE, sql_get_int(&c, 13) > 0  ? "facts-differ"
+                                            : sql_get_int(&c, 9) > 0 ? "conflict"
+                                                                     : "stored");
         (void)query_give(q);
     }
     sql_end(&c);

@@ -9,7 +9,7 @@ static const enum field list_fields[] = {
     FIELD_COMMAND_SOP_UID,
 };
 
-/* Columns: position, kind, state, received, facts, first. */
+/* Columns: LISTED. */
 static void give_objects(struct query *q, struct sql_call *c)
 {
     while (!q->ended && sql_row(c)) {
@@ -21,6 +21,7 @@ static void give_objects(struct query *q, struct sql_call *c)
         if (sqlite3_column_type(c->statement, 5) != SQLITE_NULL)
             query_put_number(q, FIELD_FIRST_POSITION, c, 5);
         QUERY_COPY(q, sql_get(c, 4), list_fields);
+        query_put_column(q, FIELD_DIFFERENCE, c, 6);
         (void)query_give(q);
     }
     sql_end(c);
@@ -34,7 +35,10 @@ static int64_t after_of(const struct query *q)
 
 bool query_list(struct query *q, struct error *err)
 {
-    struct sql_call c = sql_begin(&q->sql, Q_LIST);
+    const struct span state = query_text(q, FIELD_STATE);
+    /* Nearly all are stored: those are found by walking, the others by the index of what is not. */
+    struct sql_call c =
+        sql_begin(&q->sql, state.len == 0 || span_equal(state, SPAN_LIT("stored")) ? Q_LIST : Q_LIST_ODD);
 
     (void)err;
     sql_int(&c, after_of(q));
@@ -164,6 +168,10 @@ bool query_status(struct query *q, struct error *err)
     c = sql_begin(&q->sql, Q_FOLDED);
     if (sql_row(&c))
         query_put_number(q, FIELD_POSITION, &c, 0);
+    sql_end(&c);
+    c = sql_begin(&q->sql, Q_CHECKED);
+    if (sql_row(&c))
+        query_put_number(q, FIELD_CHECKED, &c, 0);
     sql_end(&c);
     put_store(q);
     put_tallies(q);

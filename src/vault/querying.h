@@ -5,6 +5,7 @@
 #include "record/field.h"
 #include "vault/query.h"
 #include "vault/sql.h"
+#include "vault/views_schema.h"
 
 #define QUERY_LIMIT_DEFAULT 100
 #define QUERY_LIMIT_MAX 1000
@@ -57,8 +58,13 @@ void query_put_space(struct query *q, const struct store_status *s);
     " ORDER BY " order " DESC LIMIT 1), '')"
 /* What a served instance shows: a version of it that says otherwise makes it a conflict. */
 #define STATE_SHOWN                                                                                          \
-    "CASE WHEN o.served = 1 AND o.sop_uid IS NOT NULL AND EXISTS (SELECT 1 FROM object c WHERE"              \
+    "CASE WHEN o.state = 'facts-differ' THEN o.state WHEN o.served = 1 AND o.sop_uid IS NOT NULL AND EXISTS (SELECT 1 FROM object c WHERE"              \
     " c.sop_uid = o.sop_uid AND c.state = 'conflict') THEN 'conflict' ELSE o.state END"
+
+/* Columns of list and attention: a state of its own for each row that somebody should look at, and why. */
+#define LISTED                                                                                               \
+    "position, kind, state, received, facts, first,"                                                         \
+    " (SELECT d.fields FROM difference d WHERE d.position = object.position)"
 
 #define QUERY_STATEMENTS(S)                                                                                           \
     S(Q_BEGIN, "BEGIN")                                                                                               \
@@ -108,7 +114,7 @@ void query_put_space(struct query *q, const struct store_status *s);
                  " (SELECT sum(count) FROM series WHERE study = s.id),"                                               \
                  " (SELECT max(latest) FROM series WHERE study = s.id),"                                              \
                  " (SELECT count(*) FROM study o JOIN patient p ON p.id = o.patient WHERE o.study_uid = s.study_uid"  \
-                 "  AND p.root <> ?1)"                                                                                \
+                 "  AND p.root <> ?1), s.differences"                                                                 \
                  " FROM study s WHERE s.patient IN " MEMBERS " ORDER BY s.study_date DESC, s.study_time DESC, s.id DESC") \
     S(Q_MODALITIES, "SELECT DISTINCT modality FROM series WHERE study = ?1 AND modality <> '' ORDER BY modality")     \
     S(Q_SERIES, "SELECT e.id, e.series_uid, e.modality, e.series_number, e.series_description, e.body_part,"          \
@@ -126,10 +132,12 @@ void query_put_space(struct query *q, const struct store_status *s);
     S(Q_INSTANCE, "SELECT o.position, " STATE_SHOWN ", o.received, o.facts, o.first, p.key FROM object o"             \
                   " LEFT JOIN patient own ON own.id = o.patient LEFT JOIN patient p ON p.id = own.root"               \
                   " WHERE o.position = ?1")                                                                           \
-    S(Q_LIST, "SELECT position, kind, state, received, facts, first FROM object WHERE position > ?1"                  \
-              " AND (?2 = '' OR state = ?2) AND (?3 = '' OR kind = ?3) ORDER BY position LIMIT ?4")                   \
-    S(Q_ATTENTION, "SELECT position, kind, state, received, facts, first FROM object"                                 \
-                   " WHERE state IN ('refused', 'not-understood', 'conflict') ORDER BY position DESC LIMIT ?1")       \
+    S(Q_LIST, "SELECT " LISTED " FROM object WHERE position > ?1 AND (?2 = '' OR state = ?2)"                         \
+              " AND (?3 = '' OR kind = ?3) ORDER BY position LIMIT ?4")                                               \
+    S(Q_LIST_ODD, "SELECT " LISTED " FROM object WHERE state <> 'stored' AND state = ?2 AND position > ?1"            \
+                  " AND (?3 = '' OR kind = ?3) ORDER BY position LIMIT ?4")                                           \
+    S(Q_ATTENTION, "SELECT " LISTED " FROM object WHERE state IN (" STATES_TO_LOOK_AT ")"                             \
+                   " ORDER BY position DESC LIMIT ?1")                                                                \
     S(Q_STUDY_OBJECTS, "SELECT o.position, o.state, o.facts FROM study s JOIN series e ON e.study = s.id"             \
                        " JOIN object o ON o.series = e.id AND o.served = 1 WHERE s.study_uid = ?1"                     \
                        " AND " OF_PATIENT("2") " ORDER BY o.position")                                                \
@@ -139,9 +147,10 @@ void query_put_space(struct query *q, const struct store_status *s);
     S(Q_TALLY, "SELECT name, count FROM tally ORDER BY name")                                                         \
     S(Q_FOLDED, "SELECT value FROM fold WHERE name = 'position'")                                                     \
     S(Q_DAYS, "SELECT coalesce(sum(iif(day >= ?1, bytes, 0)), 0), min(day) FROM day WHERE day <= ?2")                 \
+    S(Q_CHECKED, "SELECT value FROM fold WHERE name = 'checked'")                                                     \
     S(Q_SPACE_LEVEL, "SELECT value FROM fold WHERE name = 'space'")                                                   \
-    S(Q_VERSIONS, "SELECT position FROM object WHERE sop_uid = ?1 AND state IN ('stored', 'alternate', 'conflict')"   \
-                  " ORDER BY served DESC, position LIMIT ?2")                                                         \
+    S(Q_VERSIONS, "SELECT position FROM object WHERE sop_uid = ?1 AND state IN"                                       \
+                  " ('stored', 'alternate', 'conflict', 'facts-differ') ORDER BY served DESC, position LIMIT ?2")     \
     S(Q_EVIDENCE_STUDY, "SELECT v.position FROM object v WHERE v.sop_uid IN (SELECT o.sop_uid FROM study s"           \
                         " JOIN series e ON e.study = s.id JOIN object o ON o.series = e.id AND o.served = 1"          \
                         " WHERE s.study_uid = ?1) ORDER BY v.position")                                               \

@@ -42,7 +42,7 @@
           "position")                                                                                              \
     TABLE(study,                                                                                                   \
           "id INTEGER PRIMARY KEY, patient INTEGER NOT NULL, study_uid TEXT NOT NULL, received INTEGER NOT NULL,"  \
-          " conflicts INTEGER NOT NULL DEFAULT 0, study_date TEXT NOT NULL, study_time TEXT NOT NULL,"             \
+          " conflicts INTEGER NOT NULL DEFAULT 0, differences INTEGER NOT NULL DEFAULT 0, study_date TEXT NOT NULL, study_time TEXT NOT NULL,"             \
           " study_description TEXT NOT NULL, accession TEXT NOT NULL, referring_physician TEXT NOT NULL,"          \
           " institution TEXT NOT NULL, UNIQUE (study_uid, patient)",                                               \
           "id")                                                                                                    \
@@ -75,8 +75,12 @@
     TABLE(source, "name TEXT PRIMARY KEY, kind TEXT NOT NULL, latest INTEGER NOT NULL, count INTEGER NOT NULL",    \
           "name")                                                                                                  \
     TABLE(tally, "name TEXT PRIMARY KEY, count INTEGER NOT NULL", "name")                                          \
+    TABLE(difference, "position INTEGER PRIMARY KEY, fields TEXT NOT NULL", "position")                            \
     TABLE(day, "day INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, count INTEGER NOT NULL", "day")                   \
     TABLE(damaged, "position INTEGER PRIMARY KEY", "position")
+
+/* Of objects that somebody should look at. */
+#define STATES_TO_LOOK_AT "'refused', 'not-understood', 'conflict', 'facts-differ'"
 
 #define VIEW_INDEXES(INDEX)                                                                    \
     INDEX("CREATE INDEX patient_root ON patient (root)")                                       \
@@ -88,7 +92,8 @@
     INDEX("CREATE INDEX object_sop ON object (sop_uid) WHERE sop_uid IS NOT NULL")             \
     INDEX("CREATE INDEX object_order ON object (series, slice, number) WHERE served = 1")      \
     INDEX("CREATE INDEX object_attention ON object (position)"                                 \
-          " WHERE state IN ('refused', 'not-understood', 'conflict')")                         \
+          " WHERE state IN (" STATES_TO_LOOK_AT ")")                         \
+    INDEX("CREATE INDEX object_odd ON object (state, position) WHERE state <> 'stored'")       \
     INDEX("CREATE INDEX anchor_latest ON anchor (kind, name, position)")                       \
     INDEX("CREATE INDEX study_patient ON study (patient)")                                     \
     INDEX("CREATE INDEX series_study ON series (study)")                                       \

@@ -159,6 +159,7 @@ report('arabic', 55, 'تحليل الدم', [['HB', 'الهيموغلوبين', 
 export const attention = [
   { position: 4021, kind: 'dicom', state: 'conflict', reason: 'pixels differ from the version received first', patient_id: '8001234', issuer: 'CHU NORD', patient_name: 'DUPONT^Marie^Claire', received: ago(235), source: 'CT1' },
   { position: 4010, kind: 'hl7', state: 'not-understood', reason: 'OBX[3]-5: value type NM holds text', message_type: 'ORU', trigger: 'R01', ack_code: 'AE', received: ago(300), source: 'LIS' },
+  { position: 3950, kind: 'dicom', state: 'facts-differ', difference: 'patient_id issuer', patient_id: '8001234', issuer: 'CHU NORD', patient_name: 'DUPONT^Marie^Claire', received: ago(400), source: 'CT1' },
   { position: 3900, kind: 'dicom', state: 'refused', reason: 'no Study Instance UID', received: ago(60 * 30), source: 'US2' },
 ];
 

@@ -196,6 +196,7 @@ export interface Attention {
   message_type?: string;
   trigger?: string;
   ack_code?: string;
+  difference?: string; /* names of fields, with spaces between */
 }
 
 export interface News {

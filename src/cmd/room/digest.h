@@ -5,7 +5,7 @@
 #ifndef FANAL_CMD_ROOM_DIGEST_H
 #define FANAL_CMD_ROOM_DIGEST_H
 
-#include "vault/store.h"
+#include "cmd/room/lens_slot.h"
 
 enum verdict {
     VERDICT_NONE,      /* not compared */
@@ -15,16 +15,7 @@ enum verdict {
     VERDICT_CONFLICT,  /* values or pixels differ, or nobody could tell: the side that is shown */
 };
 
-struct lens_slot;
-
-struct lens_slot *lens_slot_new(void);
-void lens_slot_free(struct lens_slot *slot);
-/* A (new) lens: takes over fd. Any thread. */
-void lens_slot_offer(struct lens_slot *slot, int fd);
-
-/* Blocks up to DIGEST_WAIT_MS an answer; one thread at a time. syntax: transfer syntax of the new body. */
+/* Blocks up to LENS_SLOT_WAIT_MS an answer; one thread at a time. syntax: transfer syntax of the new body. */
 enum verdict digest_compare(struct lens_slot *slot, struct store *store, uint64_t first, struct body *body, struct span syntax);
-
-#define DIGEST_WAIT_MS 10000
 
 #endif

@@ -15,6 +15,7 @@
 #include "cmd/room/certificate.h"
 #include "cmd/room/compare.h"
 #include "cmd/room/digest.h"
+#include "cmd/room/recheck.h"
 #include "cmd/room/serve.h"
 
 #define EVENTS_PER_TURN 64
@@ -29,7 +30,7 @@ struct bell {
 };
 
 struct bells {
-    struct bell store, vault, quick, slow, comparing, longest, space, control;
+    struct bell store, vault, quick, slow, comparing, longest, space, recheck_timer, recheck_done, control;
     struct role *role; /* NULL for a command's own vault */
 };
 
@@ -79,6 +80,12 @@ static void space_ready(struct room *room, struct watched *self)
     space_watch_turn(room);
 }
 
+static void recheck_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    recheck_turn(room->recheck);
+}
+
 void room_admit_local(struct room *room, int fd)
 {
     struct session *s = session_new(room, PROCESS_LOCAL, fd, SPAN_LIT("local"));
@@ -94,6 +101,10 @@ static void joined(struct room *room, struct role_event *e)
 {
     int fd = e->channel.fd;
 
+    if (e->process == PROCESS_LENS && e->number == RECHECK_NUMBER) {
+        recheck_offer(room->recheck, fd);
+        return;
+    }
     if (e->process == PROCESS_LENS) {
         lens_slot_offer(room->lens, fd);
         return;
@@ -164,6 +175,10 @@ static bool hang_bells(struct room *room, struct bells *bells, struct error *err
            && ring(room, &bells->comparing, jobs_fd(room->comparing), comparing_ready, err)
            && ring(room, &bells->longest, jobs_fd(room->longest), longest_ready, err)
            && ring(room, &bells->space, room->space.timer_fd, space_ready, err)
+           && ring(room, &bells->recheck_timer, room->recheck == NULL ? -1 : recheck_timer_fd(room->recheck), recheck_ready,
+                   err)
+           && ring(room, &bells->recheck_done, room->recheck == NULL ? -1 : recheck_done_fd(room->recheck), recheck_ready,
+                   err)
            && ring(room, &bells->control, bells->role == NULL ? -1 : role_fd(bells->role), control_ready, err);
 }
 
@@ -191,6 +206,8 @@ static void settle(struct room *room)
     LIST_FOREACH (s, &room->sessions, all)
         session_end(room, s);
     strangers_tell(room, true);
+    if (room->recheck != NULL)
+        recheck_stop(room->recheck);
     space_watch_stop(room);
     store_kick(room->store);
     put_completed(room);
@@ -239,8 +256,9 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
 bool room_serve(struct room *room, struct role *role, struct error *err)
 {
     struct bells bells = { .role = role };
-    bool ok = (role == NULL || (space_watch_start(room, err) && anchors_start(room, err))) && hang_bells(room, &bells, err)
-              && (role == NULL || role_ready(role, err));
+    bool ok = (role == NULL || (space_watch_start(room, err) && anchors_start(room, err)
+                                && (room->recheck = recheck_new(room, err)) != NULL))
+              && hang_bells(room, &bells, err) && (role == NULL || role_ready(role, err));
 
     while (ok && !room->stopping && !room->broken && (role != NULL || room->session_count > 0))
         ok = turn(room, err);
@@ -252,6 +270,8 @@ bool room_serve(struct room *room, struct role *role, struct error *err)
 
 void room_close(struct room *room)
 {
+    recheck_free(room->recheck);
+    room->recheck = NULL;
     jobs_free(room->longest, room);
     jobs_free(room->comparing, room);
     put_settle_stop(room);

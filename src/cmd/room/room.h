@@ -109,6 +109,7 @@ LIST_HEAD(settling_list, settling);
 struct lens_slot;
 struct anchors;
 struct cosigning;
+struct recheck;
 
 struct room {
     struct vault *vault;
@@ -135,6 +136,7 @@ struct room {
     uint64_t cosigned_minute;
     unsigned cosigned_count;       /* new states kept in that minute */
     struct lens_slot *lens;        /* for digests; the comparing queue's thread uses it */
+    struct recheck *recheck;       /* NULL where a command has its own vault */
     struct settling_list settling; /* resends that wait for the first one's commit */
     uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */
     struct stranger strangers[STRANGERS_MAX];

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #include "cmd/room/compare.h"
+#include "cmd/room/facts_differ.h"
+#include "cmd/room/recheck.h"
 #include "cmd/room/room.h"
 
 /* Facts of one object: several hundred observations with notes. Past it the put fails; the peer is told. */
@@ -89,30 +91,6 @@ void put_forget(struct room *room, struct session *s, const struct message *m)
     s->putting = false;
 }
 
-/* Fields that only the vault may say. */
-static bool is_the_vaults(enum field f)
-{
-    switch ((int)f) {
-    case FIELD_POSITION:
-    case FIELD_KIND:
-    case FIELD_RECEIVED:
-    case FIELD_BODY_BYTES:
-    case FIELD_SOURCE:
-    case FIELD_ADDRESS:
-    case FIELD_FIRST_POSITION:
-    case FIELD_BODY_CLASS:
-    case FIELD_UNIT:
-    case FIELD_FACT:
-    case FIELD_EVENT:
-    case FIELD_ACTOR:
-    case FIELD_OUTCOME:
-    case FIELD_PATIENT_KEY:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* A gate may say that it refused or did not understand; everything else is the vault's to decide. */
 static bool state_is_a_gates(struct span state)
 {
@@ -127,7 +105,7 @@ bool put_facts(const struct room *room, const struct session *s, struct span cla
     bool has_issuer = false;
 
     while (fields_next(&r, &v)) {
-        if (is_the_vaults(v.field))
+        if (field_is_the_vaults(v.field))
             continue;
         if (v.field == FIELD_STATE) {
             if (state_is_a_gates(v.value))
@@ -280,4 +258,6 @@ void put_completed(struct room *room)
                 space_event_late(room, clock_wall_us(room->clock), (struct span){ NULL, 0 });
         }
     put_settle_waiting(room);
+    if (room->recheck != NULL)
+        recheck_wake(room->recheck);
 }

@@ -10,6 +10,7 @@
 #include <sys/timerfd.h>
 
 #include "base/file.h"
+#include "cmd/room/recheck.h"
 #include "cmd/room/room.h"
 
 #define MEASURE_MS        60000      /* the forecast */
@@ -153,7 +154,7 @@ struct measuring {
     struct room *room;
     bool directories;
     bool ok;
-    uint64_t free_bytes, reserve_bytes, bytes_per_day, recorded;
+    uint64_t free_bytes, reserve_bytes, bytes_per_day, recorded, checked;
 };
 
 /* free_bytes is one of the figures: groups {name, count}. */
@@ -176,6 +177,7 @@ static bool take_status(void *context, struct span row)
     m->reserve_bytes = fields_uint(row, FIELD_RESERVE_BYTES, 0);
     m->bytes_per_day = fields_uint(row, FIELD_BYTES_PER_DAY, 0);
     m->recorded = fields_uint(row, FIELD_SPACE_LEVEL, SPACE_FINE);
+    m->checked = fields_uint(row, FIELD_CHECKED, 0);
     m->ok = true;
     return true;
 }
@@ -207,6 +209,8 @@ static void measured(struct job *job, void *context)
     w->measuring = false;
     if (m->ok && w->measured_ms == 0 && m->recorded <= SPACE_FULL && m->recorded > w->level)
         w->level = (enum space_level)m->recorded; /* what was recorded before this process began */
+    if (m->ok && room->recheck != NULL)
+        recheck_begin_at(room->recheck, m->checked); /* the first time */
     level = space_level_next(w->level, &f);
     if (m->ok)
         w->measured_ms = clock_monotonic_ms(room->clock) + 1;

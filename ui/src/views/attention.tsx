@@ -1,4 +1,4 @@
-/* "To look at": what was kept but refused, not understood, or is in conflict. */
+/* "To look at": what was kept but refused, not understood, in conflict, or is not what was announced. */
 import * as api from '../api';
 import { momentText } from '../format/date';
 import { nameText } from '../format/name';
@@ -13,6 +13,17 @@ const STATES: Record<string, { word: keyof Words; tone: Tone; symbol: string }> 
   refused: { word: 'stateRefused', tone: 'bad', symbol: '✕' },
   'not-understood': { word: 'stateNotUnderstood', tone: 'warn', symbol: '?' },
   conflict: { word: 'stateConflict', tone: 'bad', symbol: '⚠' },
+  'facts-differ': { word: 'stateFactsDiffer', tone: 'bad', symbol: '⚠' },
+};
+
+/* Differences in words, where there are some: the rest keeps the field's name. */
+const DIFFERENCES: Record<string, keyof Words> = {
+  patient_id: 'identifier',
+  issuer: 'identifier',
+  other_id: 'identifier',
+  patient_name: 'patientName',
+  birth_date: 'birthDate',
+  unreadable: 'differenceUnreadable',
 };
 
 function What({ record }: { record: Attention }) {
@@ -27,6 +38,14 @@ function What({ record }: { record: Attention }) {
   );
 }
 
+function Why({ record }: { record: Attention }) {
+  const { say } = useWords();
+  if (record.state === 'conflict') return <>{say('conflictDetail')}</>;
+  if (record.state !== 'facts-differ') return <Sent>{record.reason}</Sent>;
+  const names = (record.difference ?? '').split(' ').map((name) => DIFFERENCES[name] ? say(DIFFERENCES[name]) : name);
+  return <>{say('factsDifferDetail', { fields: [...new Set(names)].join(', ') })}</>;
+}
+
 function Row({ record }: { record: Attention }) {
   const { say, language } = useWords();
   const state = STATES[record.state ?? ''] ?? { word: 'stateOther' as const, tone: 'warn' as const, symbol: '!' };
@@ -35,7 +54,7 @@ function Row({ record }: { record: Attention }) {
       <td><Chip tone={state.tone}>{state.symbol} {say(state.word)}</Chip></td>
       <td class="figures">{momentText(record.received, language)}</td>
       <td><What record={record} /></td>
-      <td class="wide">{record.state === 'conflict' ? say('conflictDetail') : <Sent>{record.reason}</Sent>}</td>
+      <td class="wide"><Why record={record} /></td>
       <td>
         {record.patient_name && <Sent>{nameText(record.patient_name)}</Sent>}
         {record.patient_id && <span class="dim small"><Sent>{record.patient_id}</Sent>{record.issuer && <> · <Sent>{record.issuer}</Sent></>}</span>}

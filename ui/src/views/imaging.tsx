@@ -110,6 +110,7 @@ function StudyCard({ page, study, open }: { page: PatientPage; study: Study; ope
         {study.institution && <Sent>{study.institution}</Sent>}
       </p>
       {doubts.length > 0 && <p><Chip tone="bad">⚠ {say('discrepancyMark')} : {doubts.map((one) => discrepancyText(one, say, language)).join(', ')}</Chip></p>}
+      {study.state === 'facts-differ' && <p><Chip tone="bad">⚠ {say('factsDifferStudy')}</Chip></p>}
       {study.state === 'conflict' && <p><Chip tone="bad">⚠ {say('conflictStudy')}</Chip></p>}
       {shown ? <SeriesOf page={page} study={study.study_uid} /> : <button type="button" onClick={() => setShown(true)}>{say('seriesShow')}</button>}
     </li>

@@ -132,10 +132,12 @@ function Marks({ picture, series, cut }: { picture: Picture | undefined; series:
   const { say } = useWords();
   const arriving = useArriving(series?.latest, series?.count ?? 0);
   const conflict = picture?.instance.state === 'conflict';
+  const differs = picture?.instance.state === 'facts-differ';
   return (
     <div class="viewer-marks">
       {arriving && <Chip tone="info">⟳ {say('arriving')}</Chip>}
       {conflict && <Chip tone="bad">⚠ {say('conflictMark')}<span class="chip-detail">{say('conflictDetail')}</span></Chip>}
+      {differs && <Chip tone="bad">⚠ {say('stateFactsDiffer')}<span class="chip-detail">{say('factsDifferStudy')}</span></Chip>}
       {cut && <Chip tone="warn">⚠ {say('stackCut', { n: FRAMES_MAX })}</Chip>}
     </div>
   );

@@ -336,7 +336,8 @@ export async function mockFlows({ tap, open, shoot, make }) {
 
   await tap.test('"to look at": refused, not understood, conflict', async () => {
     await page.getByRole('button', { name: /À voir/ }).click();
-    await page.locator('.list tbody tr').nth(2).waitFor();
+    await page.locator('.list tbody tr').nth(3).waitFor();
+    await page.getByText('n’est pas ce qui est conservé : Identifiant.').waitFor();
     await accessible(page);
     await fits(page);
     await shoot(page, 'attention');
