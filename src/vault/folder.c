@@ -1,4 +1,5 @@
 /* Batches, counters and the kinds of records. See folder.h. */
+#include "vault/ahead.h"
 #include "vault/folding.h"
 #include "vault/space.h"
 
@@ -431,28 +432,48 @@ static bool fold_erased(struct folder *f, const struct entry *e)
     return true;
 }
 
-/* The entry at position, read and folded; ERR_DAMAGED ones are listed and passed. */
-static bool fold_at(struct folder *f, struct store *s, uint64_t position, uint8_t digest[FOLDER_DIGEST_BYTES],
-                    folder_news *news, void *context, struct error *err)
+void folder_read_ahead(struct folder *f, struct ahead *ahead)
+{
+    f->ahead = ahead;
+}
+
+static bool read_entry(struct folder *f, struct store *s, uint64_t position, struct entry *e, struct span *facts,
+                       struct error *err)
+{
+    if (f->ahead != NULL)
+        return ahead_next(f->ahead, e, facts, err);
+    writer_reset(&f->entry);
+    if (!store_read_entry(s, position, e, &f->entry, err))
+        return false;
+    *facts = writer_span(&f->entry);
+    return true;
+}
+
+/* The entry at position, read and folded; ERR_DAMAGED ones are listed and passed. digest: of the last of a batch. */
+static bool fold_at(struct folder *f, struct store *s, uint64_t position, uint8_t *digest, folder_news *news,
+                    void *context, struct error *err)
 {
     struct entry e;
+    struct span facts;
     struct error why = { .code = ERR_NONE };
 
-    writer_reset(&f->entry);
-    if (!store_read_entry(s, position, &e, &f->entry, &why)) {
+    if (!read_entry(f, s, position, &e, &facts, &why)) {
         if (why.code == ERR_ERASED) {
-            memset(digest, 0, FOLDER_DIGEST_BYTES);
+            if (digest != NULL)
+                memset(digest, 0, FOLDER_DIGEST_BYTES);
             return store_read_header(s, position, &e, err) && fold_erased(f, &e);
         }
         if (why.code != ERR_DAMAGED)
             return error_set(err, why.code, "entry %llu: %s", (unsigned long long)position, why.text);
-        memset(digest, 0, FOLDER_DIGEST_BYTES);
+        if (digest != NULL)
+            memset(digest, 0, FOLDER_DIGEST_BYTES);
         fold_damaged(f, position);
         return true;
     }
-    folder_digest(&e, writer_span(&f->entry), digest);
-    count_bytes(f, &e, writer_span(&f->entry));
-    fold_entry(f, &e, writer_span(&f->entry), news, context);
+    if (digest != NULL)
+        folder_digest(&e, facts, digest);
+    count_bytes(f, &e, facts);
+    fold_entry(f, &e, facts, news, context);
     return true;
 }
 
@@ -485,7 +506,8 @@ bool folder_batch(struct folder *f, struct store *s, uint64_t end, size_t max, f
     q = sql_begin(&f->sql, FOLD_BEGIN);
     sql_run(&q);
     for (; position < end && position - from < max && sql_ok(&f->sql, err); position++)
-        if (!fold_at(f, s, position, digest, news, context, err)) {
+        if (!fold_at(f, s, position, position + 1 == end || position + 1 - from == max ? digest : NULL, news, context,
+                     err)) {
             undo(f);
             return false;
         }

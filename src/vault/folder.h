@@ -33,6 +33,10 @@ bool folder_position(struct folder *f, uint64_t *position, uint8_t digest[FOLDER
 /* Digest of an entry, by which views notice that they were folded from another log. */
 void folder_digest(const struct entry *e, struct span facts, uint8_t out[FOLDER_DIGEST_BYTES]);
 
+/* Entries come from there from now on, in order (rebuild); NULL: read one by one. Borrowed. */
+struct ahead;
+void folder_read_ahead(struct folder *f, struct ahead *ahead);
+
 /*
  * Folds entries [stored position, end) of the store, at most max of them, in one transaction. *folded: how many.
  * An entry that the store finds damaged is listed as such and passed. On error nothing of the batch is kept.

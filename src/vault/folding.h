@@ -62,6 +62,7 @@ struct folder {
     int64_t next_version; /* id of the next observation_version row; 0: not known */
     struct span top[FIELDS_MAX]; /* of the record being folded, by field number: first value at the top level */
     struct writer entry, head, scratch, news;
+    struct ahead *ahead; /* borrowed; NULL: entries are read one by one */
     struct arena arena; /* of one record */
 };
 

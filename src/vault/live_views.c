@@ -9,9 +9,11 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "vault/ahead.h"
 #include "vault/folder.h"
 #include "vault/news.h"
 
+#define LOAD_ENTRIES 20000 /* of a view that nobody reads yet */
 #define BATCH_ENTRIES 1000 /* one transaction: large enough to be fast, small enough not to keep readers' WAL */
 #define HEAL_RETRY_MS 10000 /* after views that could not be made again: each try reads the whole log */
 #define RETRY_MS 500       /* after a failure that waiting may heal (disk full, memory) */
@@ -137,14 +139,32 @@ static bool install(struct live_views *v, struct views *views, struct folder *fo
     return true;
 }
 
+/* Everything from the beginning, without WAL and with entries read ahead. */
+static bool load(struct live_views *v, struct views *views, uint64_t end, struct error *err)
+{
+    struct folder *folder = folder_new(views, v->secret, &v->zone, err);
+    struct ahead *ahead = ahead_new(v->store, 0, end);
+    bool ok = folder != NULL;
+    size_t folded;
+
+    if (ok)
+        folder_read_ahead(folder, ahead);
+    for (uint64_t position = 0; ok && position < end; position += folded)
+        ok = folder_batch(folder, v->store, end, LOAD_ENTRIES, NULL, NULL, &folded, err);
+    ahead_free(ahead);
+    folder_free(folder);
+    return ok && views_publish(views, err);
+}
+
 static bool make_again(struct live_views *v, struct error *err)
 {
-    struct views *views = views_create(store_disk(v->store), v->key, atomic_load(&v->mark), err);
-    struct folder *folder = views != NULL ? folder_new(views, v->secret, &v->zone, err) : NULL;
+    const uint64_t end = store_committed_size(v->store);
+    struct views *views = views_create_to_load(store_disk(v->store), v->key, atomic_load(&v->mark), end, err);
+    struct folder *folder = NULL;
     uint64_t folded = 0;
 
-    if (folder != NULL && catch_up(v, folder, &folded, err) && views_publish(views, err)
-        && install(v, views, folder, folded, err)) {
+    if (views != NULL && load(v, views, end, err) && (folder = folder_new(views, v->secret, &v->zone, err)) != NULL
+        && catch_up(v, folder, &folded, err) && install(v, views, folder, folded, err)) {
         log_info(v->log, "views.made", f_uint("entries", folded));
         return true;
     }

@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <sodium.h>
 
+#include "vault/mac.h"
+
 bool seal_suite_init(struct seal_suite *suite, struct error *err)
 {
     *suite = (struct seal_suite){ .gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL),
@@ -102,7 +104,11 @@ bool seal_hash(struct seal *s, const struct span *pieces, size_t count, uint8_t 
 
 void seal_mac(const uint8_t key[KEY_BYTES], struct span bytes, uint8_t out[HASH_BYTES])
 {
-    (void)crypto_auth_hmacsha256(out, bytes.ptr, bytes.len, key);
+    struct mac_key k;
+
+    mac_key_init(&k, key);
+    mac(&k, &bytes, 1, out);
+    seal_wipe(&k, sizeof k);
 }
 
 bool seal_mac_fits(const uint8_t key[KEY_BYTES], struct span bytes, const uint8_t *mac, size_t mac_bytes)
@@ -115,45 +121,45 @@ bool seal_mac_fits(const uint8_t key[KEY_BYTES], struct span bytes, const uint8_
 
 void seal_derive(const uint8_t master[KEY_BYTES], const char *label, uint8_t out[KEY_BYTES])
 {
-    crypto_auth_hmacsha256_state state;
+    const struct span pieces[] = { SPAN_LIT("fanal/1/"), span_str(label) };
+    struct mac_key k;
 
-    (void)crypto_auth_hmacsha256_init(&state, master, KEY_BYTES);
-    (void)crypto_auth_hmacsha256_update(&state, (const uint8_t *)"fanal/1/", 8);
-    (void)crypto_auth_hmacsha256_update(&state, (const uint8_t *)label, strlen(label));
-    (void)crypto_auth_hmacsha256_final(&state, out);
-    seal_wipe(&state, sizeof state);
+    mac_key_init(&k, master);
+    mac(&k, pieces, 2, out);
+    seal_wipe(&k, sizeof k);
 }
 
 /* HKDF-Expand of one block (RFC 5869 §2.3): T(1) = HMAC(PRK, info || 0x01). */
-static void expand(const uint8_t prk[KEY_BYTES], const char *info, uint8_t out[KEY_BYTES])
+static void expand(const struct mac_key *prk, const char *info, uint8_t out[KEY_BYTES])
 {
-    static const uint8_t one = 1;
-    crypto_auth_hmacsha256_state state;
+    const struct span pieces[] = { span_str(info), SPAN_LIT("\x01") };
 
-    (void)crypto_auth_hmacsha256_init(&state, prk, KEY_BYTES);
-    (void)crypto_auth_hmacsha256_update(&state, (const uint8_t *)info, strlen(info));
-    (void)crypto_auth_hmacsha256_update(&state, &one, 1);
-    (void)crypto_auth_hmacsha256_final(&state, out);
-    seal_wipe(&state, sizeof state);
+    mac(prk, pieces, 2, out);
 }
 
 void seal_record_key(const uint8_t data_key[KEY_BYTES], const uint8_t salt[32], uint8_t out[KEY_BYTES])
 {
     uint8_t prk[KEY_BYTES];
+    struct mac_key k;
 
     seal_mac(salt, span_of(data_key, KEY_BYTES), prk); /* HKDF-Extract: HMAC(salt, key) */
-    expand(prk, "fanal/1/record", out);
+    mac_key_init(&k, prk);
+    expand(&k, "fanal/1/record", out);
+    seal_wipe(&k, sizeof k);
     seal_wipe(prk, sizeof prk);
 }
 
 void seal_record_keys(const uint8_t data_key[KEY_BYTES], const uint8_t salt[32], struct record_keys *out)
 {
     uint8_t record[KEY_BYTES];
+    struct mac_key k;
 
     seal_record_key(data_key, salt, record);
-    expand(record, "facts", out->facts);
-    expand(record, "body", out->body);
-    expand(record, "commitment", out->commitment);
+    mac_key_init(&k, record);
+    expand(&k, "facts", out->facts);
+    expand(&k, "body", out->body);
+    expand(&k, "commitment", out->commitment);
+    seal_wipe(&k, sizeof k);
     seal_wipe(record, sizeof record);
 }
 

@@ -19,6 +19,9 @@
 #define WRITER_CACHE_KIB 8192
 #define READER_CACHE_KIB 1024
 #define BUSY_MS 5000
+#define LOAD_CACHE_KIB "65536"
+/* More rows than this are indexed as they come: sorting an index takes memory with the number of rows. */
+#define INDEX_LATER_RECORDS 1000000
 
 struct views {
     const struct disk *disk; /* borrowed */
@@ -27,6 +30,7 @@ struct views {
     char path[DISK_PATH_MAX];
     struct page_vfs *vfs;
     sqlite3 *writer;
+    bool loading, indexes_later;
 };
 
 static bool run(sqlite3 *db, const char *text, struct error *err)
@@ -193,8 +197,7 @@ static bool make_schema(sqlite3 *db, uint32_t mark, struct error *err)
         VIEW_TABLES(TABLE)
 #undef TABLE
 #define INDEX(text) text,
-        VIEW_INDEXES(INDEX)
-#undef INDEX
+        VIEW_INDEXES_TO_FOLD(INDEX)
         "COMMIT",
     };
     char version[64];
@@ -207,6 +210,52 @@ static bool make_schema(sqlite3 *db, uint32_t mark, struct error *err)
         return false;
     (void)snprintf(version, sizeof version, "PRAGMA application_id = %d", (int)mark);
     return run(db, version, err);
+}
+
+static bool make_query_indexes(sqlite3 *db, struct error *err)
+{
+    static const char *const texts[] = { VIEW_INDEXES_TO_QUERY(INDEX) };
+#undef INDEX
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        if (!run(db, texts[i], err))
+            return false;
+    return true;
+}
+
+/*
+ * While it is not current, nobody reads a view and nobody misses it: no WAL, no journal, no sync, so that each page is
+ * encrypted and written about once; larger caches. An error leaves it unusable: it is removed.
+ */
+static bool begin_load(struct views *v, struct error *err)
+{
+    v->loading = true;
+    (void)sqlite3_db_config(v->writer, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL); /* which does not go without a journal */
+    return run(v->writer, "PRAGMA journal_mode = OFF", err) && run(v->writer, "PRAGMA synchronous = OFF", err)
+           && run(v->writer, "PRAGMA locking_mode = EXCLUSIVE", err)
+           && run(v->writer, "PRAGMA cache_size = -" LOAD_CACHE_KIB, err);
+}
+
+/* The indexes that were put off, then WAL as ever, and all of it durable. */
+static bool end_load(struct views *v, struct error *err)
+{
+    int fd;
+    bool ok;
+
+    if (!v->loading)
+        return true;
+    if ((v->indexes_later && !make_query_indexes(v->writer, err)) || !run(v->writer, "PRAGMA locking_mode = NORMAL", err)
+        || !run(v->writer, "PRAGMA journal_mode = WAL", err))
+        return false;
+    sqlite3_close(v->writer);
+    v->writer = connect(v, true, err);
+    if (v->writer == NULL)
+        return false;
+    v->loading = false;
+    fd = disk_open(v->disk, v->name, O_RDWR, err);
+    ok = fd >= 0 && disk_sync(v->disk, fd, err);
+    disk_close(v->disk, &fd);
+    return ok || error_within(err, "views: database");
 }
 
 static bool make_database(struct views *v, uint32_t mark, struct error *err)
@@ -224,11 +273,12 @@ static bool make_database(struct views *v, uint32_t mark, struct error *err)
         return error_set(err, ERR_UNSUPPORTED, "views: this SQLite reserves no bytes in pages");
     /* The one transaction before WAL mode keeps its rollback journal in memory. */
     return run(v->writer, "PRAGMA journal_mode = MEMORY", err) && run(v->writer, "PRAGMA page_size = 4096", err)
-           && run(v->writer, "PRAGMA journal_mode = WAL", err) && make_schema(v->writer, mark, err);
+           && run(v->writer, "PRAGMA journal_mode = WAL", err) && make_schema(v->writer, mark, err)
+           && (v->indexes_later || make_query_indexes(v->writer, err));
 }
 
-struct views *views_create(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark,
-                           struct error *err)
+static struct views *create(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark,
+                            bool indexes_later, struct error *err)
 {
     uint8_t id[PAGE_ID_BYTES];
     struct views *v;
@@ -241,11 +291,29 @@ struct views *views_create(const struct disk *disk, const uint8_t key[PAGE_KEY_B
     v = views_named(disk, id, key, err);
     if (v == NULL)
         return NULL;
+    v->indexes_later = indexes_later;
     if (!disk_make_dir(disk, "views", err) || !make_database(v, mark, err)) {
         views_remove(v);
         return NULL;
     }
     return v;
+}
+
+struct views *views_create(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark,
+                           struct error *err)
+{
+    return create(disk, key, mark, false, err);
+}
+
+struct views *views_create_to_load(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark,
+                                   uint64_t records, struct error *err)
+{
+    struct views *v = create(disk, key, mark, records <= INDEX_LATER_RECORDS, err);
+
+    if (v == NULL || begin_load(v, err))
+        return v;
+    views_remove(v);
+    return NULL;
 }
 
 /* Everything in views/ that is not of this view: the ones before it, and what a crash left half-made. */
@@ -270,7 +338,7 @@ static void remove_others(const struct views *v)
 /* The database is whole and its name durable before `current` names it. */
 bool views_publish(struct views *v, struct error *err)
 {
-    if (!run(v->writer, "PRAGMA wal_checkpoint(TRUNCATE)", err))
+    if (!end_load(v, err) || !run(v->writer, "PRAGMA wal_checkpoint(TRUNCATE)", err))
         return false;
     if (!disk_replace(v->disk, CURRENT, span_str(v->id_text), err))
         return error_within(err, "views: current");

@@ -27,6 +27,9 @@ struct views *views_create(const struct disk *disk, const uint8_t key[PAGE_KEY_B
                            struct error *err);
 /* The mark it was made with. */
 bool views_mark(struct views *v, uint32_t *mark, struct error *err);
+/* The same, to be filled with about so many records by views_writer() and nothing else, then published. */
+struct views *views_create_to_load(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], uint32_t mark,
+                                   uint64_t records, struct error *err);
 /* Makes it the current one, durably, and removes every other. */
 bool views_publish(struct views *v, struct error *err);
 /* Closes it and removes its files: one that will not become current. NULL allowed. */
