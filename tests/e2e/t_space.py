@@ -50,6 +50,19 @@ def hb(web):
     return sorted(int(o["value"]) for o in web.get(f"/api/patients/{found[0]['patient_key']}/observations"))
 
 
+def repeated(tap, server, web):
+    """A modality that repeats what was refused does not fill the disk with it."""
+    data = dimse.ct_data_set("2.25.900.500", study="2.25.9500", series="2.25.9500.1", rows=64, columns=64)
+    statuses = set()
+    for _ in range(12):
+        a = dimse.Association(server.dicom, [(1, dimse.CT_STORAGE, [dimse.EXPLICIT_LE])])
+        statuses.add(a.store(1, dimse.CT_STORAGE, "2.25.900.501", data))  # another UID than the data set's
+        a.release()
+    kept = [r for r in server.list() if r["state"] == "refused"]
+    tap.ok(statuses == {0xA900} and len(kept) == 1, "refused twelve times, kept once", (statuses, len(kept)))
+    tap.ok(len(events(web, "space.repeated")) == 2, "and counted", events(web, "space.repeated"))
+
+
 def full(tap, server, web, disk, kept):
     """At the reserve: refused, said, and everything else goes on."""
     disk.leave(RESERVE - MIB)
@@ -105,7 +118,7 @@ def freed(tap, server, web, disk, objects, kept):
 
 
 def nothing_lost(tap, server, objects):
-    rows = {r["sop_uid"]: r["position"] for r in server.list() if r["kind"] == "dicom"}
+    rows = {r["sop_uid"]: r["position"] for r in server.list() if r["kind"] == "dicom" and r["state"] != "refused"}
     same = [uid for uid, data in objects.items()
             if uid in rows and f.part10_data_set(server.export_object(rows[uid]))[1] == data]
     tap.ok(sorted(same) == sorted(objects), "every acknowledged object is there, byte for byte", (len(same), len(objects)))
@@ -148,6 +161,7 @@ def main():
                 message(server, n)
             kept = hb(web)
             tap.ok(kept == [1, 2, 3], "results are shown", kept)
+            repeated(tap, server, web)
             full(tap, server, web, disk, kept)
             other = empty(tap, server, web, disk, kept)
             freed(tap, server, web, disk, objects, kept)

@@ -91,22 +91,6 @@ static void compare(struct job *job, struct vault_reader *reader)
                                     fields_text(writer_span(&c->facts), FIELD_TRANSFER_SYNTAX));
 }
 
-static void answer_same(struct settling *c)
-{
-    struct session *s = c->session;
-    struct writer w = writer_new(256);
-
-    field_put_uint(&w, FIELD_POSITION, c->equal_to);
-    field_put_str(&w, FIELD_STATE, "stored");
-    body_free(s->body);
-    s->body = NULL;
-    s->putting = false;
-    if (!session_reply(s, c->id, NULL, writer_span(&w)))
-        session_end(c->room, s);
-    session_release(c->room, s);
-    writer_done(&w);
-}
-
 static void compared(struct job *job, void *context)
 {
     struct settling *c = (struct settling *)job;
@@ -122,7 +106,7 @@ static void compared(struct job *job, void *context)
         return;
     }
     if (c->verdict == VERDICT_SAME) {
-        answer_same(c);
+        put_answer_kept(room, c->session, c->id, c->equal_to, "stored");
         settled(c);
         return;
     }

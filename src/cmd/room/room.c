@@ -16,6 +16,7 @@
 #include "cmd/room/compare.h"
 #include "cmd/room/digest.h"
 #include "cmd/room/recheck.h"
+#include "cmd/room/repeats.h"
 #include "cmd/room/serve.h"
 
 #define EVENTS_PER_TURN 64
@@ -243,11 +244,12 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
     if (!anchors_open(room, room->start, err))
         return false;
     room->lens = lens_slot_new();
+    room->repeats = repeats_new();
     room->quick = jobs_new(room->vault, QUICK_THREADS, err);
     room->slow = room->quick == NULL ? NULL : jobs_new(room->vault, 1, err);
     room->comparing = room->slow == NULL ? NULL : jobs_new(NULL, 1, err);
     room->longest = room->comparing == NULL ? NULL : jobs_new(room->vault, 1, err);
-    if (room->longest == NULL || room->lens == NULL)
+    if (room->longest == NULL || room->lens == NULL || room->repeats == NULL)
         return false;
     tell_reapplied(room);
     return true;
@@ -279,6 +281,7 @@ void room_close(struct room *room)
     jobs_free(room->quick, room);
     anchors_close(room);
     lens_slot_free(room->lens);
+    repeats_free(room->repeats);
     space_watch_done(room);
     vault_close(room->vault);
     conf_done(&room->conf);

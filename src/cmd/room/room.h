@@ -110,6 +110,7 @@ struct lens_slot;
 struct anchors;
 struct cosigning;
 struct recheck;
+struct repeats;
 
 struct room {
     struct vault *vault;
@@ -141,6 +142,7 @@ struct room {
     uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */
     struct stranger strangers[STRANGERS_MAX];
     struct space_watch space;
+    struct repeats *repeats;
     char no_password[129];             /* hash of nothing: checked where there is no such user */
     uint8_t message[CHANNEL_MESSAGE_MAX];
 };

@@ -145,6 +145,8 @@ static void answer_committed(struct room *room, struct awaited *self, const stru
         (void)error_set(&err, c->why, "the commit failed");
     if (c->why == ERR_NO_SPACE)
         space_refused(room);
+    if (c->committed && p->st.has_digest)
+        repeats_add(room->repeats, p->session->rights.source, p->st.digest, c->position, clock_wall_us(room->clock));
     field_put_uint(&w, FIELD_POSITION, c->position);
     field_put_str(&w, FIELD_STATE, p->st.state);
     if (p->st.has_first)
@@ -196,6 +198,21 @@ void put_append(struct room *room, struct session *s, uint32_t id, const struct 
     put_answer_fault(room, s, id, &err);
 }
 
+void put_answer_kept(struct room *room, struct session *s, uint32_t id, uint64_t position, const char *state)
+{
+    struct writer w = writer_new(256);
+
+    field_put_uint(&w, FIELD_POSITION, position);
+    field_put_str(&w, FIELD_STATE, state);
+    body_free(s->body);
+    s->body = NULL;
+    s->putting = false;
+    if (!session_reply(s, id, NULL, writer_span(&w)))
+        session_end(room, s);
+    session_release(room, s);
+    writer_done(&w);
+}
+
 void put_answer_fault(struct room *room, struct session *s, uint32_t id, const struct error *err)
 {
     if (err->code == ERR_NO_SPACE)
@@ -237,6 +254,8 @@ void put_finish(struct room *room, struct session *s, const struct message *m)
         put_answer_fault(room, s, m->id, &err);
     else if (s->kind == PROCESS_DICOM_ASSOCIATION && strcmp(st.state, "stored") == 0)
         put_settle(room, s, m->id, &facts); /* the same UID may be there already */
+    else if (strcmp(st.state, "stored") != 0)
+        put_refused(room, s, m->id, &st, &facts); /* the same bytes may be there already */
     else
         put_append(room, s, m->id, &st, &facts);
     writer_done(&claim);
