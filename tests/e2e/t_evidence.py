@@ -2,20 +2,26 @@
 """Evidence packs of a real Fanal: made while it serves and when it does not, checked by fanal-verify in an empty environment and
 by the second verifier, extracted byte for byte, altered, compared with an earlier checkpoint and with a rolled-back disk."""
 import hashlib
+import http.server
 import json
 import os
 import random
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 import dimse
 import fanal as f
 
 sys.path.insert(0, os.path.join(f.ROOT, "tests", "oracles"))
+import forge  # noqa: E402
 import verify as oracle  # noqa: E402
+from authority import Authority  # noqa: E402
 
 SEED = 20261128
 STUDY = "2.25.700"
@@ -262,6 +268,73 @@ def roll_back(bench, early):
     bench.tap.ok(said.returncode == 1, "and a pack of it is refused", said)
 
 
+class Outside:
+    """A witness and a time-stamping authority behind HTTP, as the relay meets them."""
+
+    def __init__(self, folder):
+        self.authority = Authority(os.path.join(folder, "authority"))
+        self.signer = forge.Signer("witness.test/w", 4)
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/tsr":
+                    kind, data = "application/timestamp-reply", outer.authority.reply(body)
+                else:
+                    text = body.split(b"\n\n", 1)[1].rsplit(b"\n\n", 1)[0] + b"\n"
+                    kind, data = "text/plain", outer.signer.line(text, int(time.time()))
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args):
+                pass
+        self.ca = os.path.join(folder, "outside.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", self.ca + ".key", "-out", self.ca, "-days", "30",
+                        "-subj", "/CN=outside", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.ca, self.ca + ".key")
+        self.plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.tls = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.tls.socket = context.wrap_socket(self.tls.socket, server_side=True)
+        for server in (self.plain, self.tls):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def sections(self):
+        return (f"\n[witness W]\nurl = https://127.0.0.1:{self.tls.server_address[1]}\nca = {self.ca}\nevery = 1 s\n"
+                f"key = {self.signer.key.vkey().decode()}\n"
+                f"\n[timestamp T]\nurl = http://127.0.0.1:{self.plain.server_address[1]}/tsr\nevery = 1 s\nca = {self.authority.path('ca.pem')}\n")
+
+
+def anchored(bench):
+    """What a witness and an authority have said of the log goes with a pack, and is all that a verifier need trust."""
+    server = bench.server
+    outside = Outside(server.base)
+    server.stop()
+    server.configure(f.DEFAULT_PEERS + outside.sections())
+    server.start()
+
+    def states():
+        status = json.loads(server.run("status", "--json", server.dir).stdout)
+        return {a["name"]: a["state"] for a in status["anchors"]}
+    bench.tap.ok(f.wait_for(lambda: states() == {"W": "ok", "T": "ok"}, 90, 0.5), "a witness and an authority have answered", states())
+    pack, done = bench.prove("--study", STUDY)
+    ca, stranger = outside.authority.path("ca.pem"), forge.Signer("witness.test/other", 4)
+    said = bench.check(pack, "--witness", outside.signer.key.vkey().decode(), "--ca", ca)
+    bench.tap.ok(said.returncode == 0 and "cosigned by witness.test/w at 20" in said.stdout and "stamped by tsa at 20" in said.stdout,
+                 "cosigned and time-stamped: yes", (done.stderr, said))
+    with open(ca, "rb") as file:
+        two = oracle.verify(pack, oracle.Trust(None, None, [outside.signer.key], file.read()))
+    bench.tap.ok(two[0] and two[1].stamped and two[1].cosigned, "the second verifier agrees", two)
+    said = bench.check(pack, "--key", bench.key, "--witness", stranger.key.vkey().decode())
+    bench.tap.ok(said.returncode == 1 and "cosigned by witness.test/other" in said.stdout, "not by a witness that did not", said)
+    said = bench.check(pack, "--key", bench.key, "--ca", outside.authority.path("other.pem"))
+    bench.tap.ok(said.returncode == 1 and "authority given" in said.stdout, "nor by another authority", said)
+
+
 def fill_again(server):
     a = dimse.Association(server.dicom, [(1, dimse.CT_STORAGE, [dimse.EXPLICIT_LE])])
     for i in range(60):
@@ -292,6 +365,8 @@ def main():
         tap.ok(done.returncode == 0, "made without a serve", done.stderr)
         bench.yes("the same answer", pack)
         server.start()
+        if f.need(tap, "openssl"):
+            anchored(bench)
         roll_back(bench, early)
         tap.ok(not f.faults(server), "nothing died", f.faults(server))
         tap.note(json.dumps({"verifier_bytes": os.path.getsize(verifier()), "packs": bench.n}))

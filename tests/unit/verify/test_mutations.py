@@ -16,6 +16,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "oracles"))
 import forge as fg  # noqa: E402
 import verify as v  # noqa: E402
+from authority import Authority  # noqa: E402
 
 SEED = 20261128
 PAGE = b"<!DOCTYPE html><p>words</p>"
@@ -70,43 +71,6 @@ class Bench:
     def no(self, name, why, data, **how):
         one, two = self.both(data, **how)
         self.ok(one[0] == 1 and re.search(why, one[1]) and not two[0], f"{name}: no, {why}", one, two)
-
-
-def time_stamper(folder):
-    """A CA and a TSA of our own, as an operator would make them with OpenSSL; stamp(data) -> DER of the token."""
-    def run(*argv, data=None):
-        subprocess.run(["openssl", *argv], cwd=folder, check=True, input=data, capture_output=True)
-    with open(os.path.join(folder, "tsa.cnf"), "w", encoding="ascii") as f:
-        f.write("[tsa]\ndefault_tsa=t\n[t]\nserial=serial\ndefault_policy=1.2.3.4\ndigests=sha256\naccuracy=secs:1\n"
-                "ess_cert_id_alg=sha256\nsigner_digest=sha256\n[e]\nextendedKeyUsage=critical,timeStamping\n"
-                "[c]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n[plain]\nbasicConstraints=CA:FALSE\n")
-    with open(os.path.join(folder, "serial"), "w", encoding="ascii") as f:
-        f.write("01")
-
-    def make(name, extensions, *kind, ca=None):
-        run("req", "-newkey", *kind, "-nodes", "-keyout", name + ".key", "-subj", f"/CN={name}", "-out", name + ".csr")
-        sign = ["-signkey", name + ".key"] if ca is None else ["-CA", ca + ".pem", "-CAkey", ca + ".key", "-CAcreateserial"]
-        run("x509", "-req", "-in", name + ".csr", *sign, "-days", "3650", "-extfile", "tsa.cnf", "-extensions", extensions,
-            "-out", name + ".pem")
-
-    def stamp(data, signer="tsa", chain="ca"):
-        with open(os.path.join(folder, "data"), "wb") as f:
-            f.write(data)
-        run("ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "q")
-        run("ts", "-reply", "-queryfile", "q", "-config", "tsa.cnf", "-signer", signer + ".pem", "-inkey", signer + ".key",
-            "-chain", chain + ".pem", "-token_out", "-out", "t")
-        with open(os.path.join(folder, "t"), "rb") as f:
-            return f.read()
-
-    def pem(name):
-        with open(os.path.join(folder, name + ".pem"), "rb") as f:
-            return f.read()
-    make("ca", "c", "rsa:2048")
-    make("tsa", "e", "rsa:2048", ca="ca")
-    make("other", "c", "rsa:2048")
-    make("middle", "c", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", ca="ca")
-    make("tsa-ec", "e", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", ca="middle")
-    return stamp, pem
 
 
 def flips(bench, log, data):
@@ -285,9 +249,8 @@ def witnesses(bench, log):
 
 
 def stamps(bench, log):
-    folder = os.path.join(bench.dir, "authority")
-    os.mkdir(folder)
-    stamp, pem = time_stamper(folder)
+    authority = Authority(os.path.join(bench.dir, "authority"))
+    stamp, pem = authority.stamp, authority.pem
     note, key = log.checkpoint(33), log.signer.key
 
     def pack(token, size=33, text=note):
