@@ -21,6 +21,7 @@
 
 #define EVENTS_PER_TURN 64
 #define QUICK_THREADS 2
+#define LONGEST_THREADS 2 /* a pack of evidence does not wait for a verify that takes hours */
 /* How long the first start waits for the commit of its TLS key: a slow disk's syncs, many times over. */
 #define CERTIFICATE_WAIT_MS 20000
 
@@ -248,7 +249,7 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
     room->quick = jobs_new(room->vault, QUICK_THREADS, err);
     room->slow = room->quick == NULL ? NULL : jobs_new(room->vault, 1, err);
     room->comparing = room->slow == NULL ? NULL : jobs_new(NULL, 1, err);
-    room->longest = room->comparing == NULL ? NULL : jobs_new(room->vault, 1, err);
+    room->longest = room->comparing == NULL ? NULL : jobs_new(room->vault, LONGEST_THREADS, err);
     if (room->longest == NULL || room->lens == NULL || room->repeats == NULL)
         return false;
     tell_reapplied(room);
