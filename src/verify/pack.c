@@ -271,6 +271,28 @@ static bool shape_allowed(const struct reading *r, const struct record *rec, str
     return true;
 }
 
+/* A pack that says what it is about shows nothing else. */
+static bool about_subject(const struct reading *r, const struct record *rec, struct bytes facts, struct why *why)
+{
+    bool shown = rec->shape == SHOWN;
+    uint64_t asked;
+
+    switch (r->verdict.question) {
+    case ASKED_STUDY:
+        return !shown || same(fact_find(facts, FACT_STUDY_UID), r->verdict.subject) || no(why, "it is of another study");
+    case ASKED_RESULT:
+    case ASKED_OBJECT:
+        if (!decimal(r->verdict.subject, &asked) || rec->position != asked || r->records != 1)
+            return no(why, "it is not the one that the pack is about");
+        return r->verdict.question == ASKED_OBJECT || rec->shape == HASH || rec->entry.kind == KIND_HL7
+               || no(why, "it is no result");
+    case ASKED_ACCESS:
+    case ASKED_PERIOD:
+        return !shown || rec->entry.kind == KIND_EVENT || no(why, "it is no event, and opened all the same");
+    }
+    return false;
+}
+
 static bool open_record(struct reading *r, const struct record *rec, struct why *why)
 {
     struct bytes unit, facts = { NULL, 0 };
@@ -283,6 +305,8 @@ static bool open_record(struct reading *r, const struct record *rec, struct why 
         return false;
     if (rec->shape == SHOWN
         && (!entry_key_fits(&rec->entry, rec->key, why) || !entry_open(&rec->entry, rec->key, r->clear, &unit, &facts, why)))
+        return false;
+    if (!about_subject(r, rec, facts, why))
         return false;
     if (r->tell->record != NULL
         && !r->tell->record(r->tell->context, rec->shape == HASH ? NULL : &rec->entry, rec->position, facts, why))

@@ -43,6 +43,10 @@ bool body_open(const struct entry *e, struct bytes key, struct bytes stored, bod
                struct why *why);
 
 /* ---- facts: number u16, length u32, value (docs/evidence.md names the few that are used here) ---- */
+/* The facts this program uses itself. */
+enum { FACT_EVENT = 13, FACT_ACTOR = 14, FACT_OUTCOME = 16, FACT_STUDY_UID = 50, FACT_SOP_UID = 80, FACT_SOP_CLASS = 81,
+       FACT_TRANSFER_SYNTAX = 82, FACT_COMMAND_SOP_UID = 120 };
+
 struct fact {
     unsigned number;
     struct bytes value;

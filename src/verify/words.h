@@ -17,8 +17,4 @@ const char *fact_name(unsigned number, bool *is_number);
 /* One "name: value" a line; groups and what is not known are left out. */
 void print_facts(FILE *out, struct bytes facts);
 
-/* The facts this program uses itself. */
-enum { FACT_EVENT = 13, FACT_ACTOR = 14, FACT_OUTCOME = 16, FACT_SOP_UID = 80, FACT_SOP_CLASS = 81,
-       FACT_TRANSFER_SYNTAX = 82, FACT_COMMAND_SOP_UID = 120 };
-
 #endif

@@ -126,7 +126,7 @@ def others(bench, big):
     with open(os.path.join(pack, "evidence.fanal"), "rb") as file:
         size = len(file.read())
     bench.tap.ok("6 by hash only" in said and size < 4096, "neither keys nor bodies are in it", (said, size))
-    for what in (["--study", "1.2.3"], ["--object", 100000], ["--patient", "HOSPITAL", "NOBODY", "--access"],
+    for what in (["--result", large], ["--study", "1.2.3"], ["--object", 100000], ["--patient", "HOSPITAL", "NOBODY", "--access"],
                  ["--period", "2001-01-01", "2001-01-02"]):
         pack, done = bench.prove(*what)
         bench.tap.ok(done.returncode == 1 and not os.path.exists(pack), f"{' '.join(map(str, what))}: nothing, exit 1", done.stderr)

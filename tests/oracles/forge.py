@@ -168,14 +168,14 @@ def block(kind, content):
 
 def small_log(seed=1, records=37):
     """Events, results, images of no, one and two chunks."""
-    log = Log(seed)
+    log, about = Log(seed), field(50, b"subject")
     for i in range(records):
         if i % 3 == 0:
-            log.add(EVENT, field(13, b"object.read") + field(14, b"dr.house") + field(16, b"success") + field(1, i))
+            log.add(EVENT, about + field(13, b"object.read") + field(14, b"dr.house") + field(16, b"success") + field(1, i))
         elif i % 3 == 1:
             size = (0, 500, CHUNK, CHUNK + 5000)[i // 3 % 4]
-            log.add(DICOM, field(80, b"2.25.7.%d" % i) + field(81, b"1.2.840.10008.5.1.4.1.1.2")
+            log.add(DICOM, about + field(80, b"2.25.7.%d" % i) + field(81, b"1.2.840.10008.5.1.4.1.1.2")
                     + field(82, b"1.2.840.10008.1.2.1"), log.random.randbytes(size))
         else:
-            log.add(HL7, field(150, b"ORU"), b"MSH|^~\\&|LIS\rPID|1\r")
+            log.add(HL7, about + field(150, b"ORU"), b"MSH|^~\\&|LIS\rPID|1\r")
     return log

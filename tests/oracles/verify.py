@@ -568,9 +568,20 @@ class Pack:
         must(bool(body is not None) == bool(shape == 1 and entry.has_body and self.question in DOCUMENTS),
              f"record {position}: its body is missing, or there where none belongs")
         facts = entry.open(key) if shape == 1 else None
+        self.about(position, shape, entry, facts)
         document = entry.document(key, body) if body is not None else None
         self.records.append((position, shape, entry, facts, document))
         return position + 1
+
+    def about(self, position, shape, entry, facts):
+        """A pack that says what it is about shows nothing else."""
+        if self.question == 1 and shape == 1:
+            must(next((value for number, value in facts if number == 50), b"") == self.subject, f"record {position}: it is of another study")
+        if self.question in (2, 3):
+            must(self.subject == str(position).encode() and self.count == 1, f"record {position}: it is not the one that the pack is about")
+            must(self.question == 3 or shape == 3 or entry.kind == 2, f"record {position}: it is no result")
+        if self.question in (4, 5):
+            must(shape != 1 or entry.kind == 4, f"record {position}: it is no event, and opened all the same")
 
     def sign(self, content, digest_of_pack):
         note = Note(content)

@@ -73,6 +73,27 @@ static bool ask_views(struct making *m, struct error *err)
     return ok;
 }
 
+static uint64_t count_of(const struct making *m)
+{
+    return m->whole_range ? m->until - m->from : m->listed.len / 8;
+}
+
+static uint64_t nth(const struct making *m, uint64_t n)
+{
+    struct reader r = reader_over(span_part(writer_span(&m->listed), (size_t)n * 8, 8));
+
+    return m->whole_range ? m->from + n : read_u64le(&r);
+}
+
+/* A damaged one may be: it is shown by its hash. */
+static bool is_result(const struct making *m, uint64_t position)
+{
+    struct error ignored = { 0 };
+    struct entry e;
+
+    return !store_read_entry(m->store, position, &e, NULL, &ignored) || e.kind == RECORD_HL7;
+}
+
 static bool choose(struct making *m, struct error *err)
 {
     struct span asked = fields_text(m->request, FIELD_EVIDENCE), position;
@@ -91,19 +112,9 @@ static bool choose(struct making *m, struct error *err)
     }
     if (m->whole_range && (m->from >= m->until || m->until - m->from > EVIDENCE_RECORDS_MAX))
         return error_set(err, ERR_LIMIT, "a period of more than %u records, or of none", EVIDENCE_RECORDS_MAX);
+    if (span_equal(asked, SPAN_LIT("result")) && !is_result(m, nth(m, 0)))
+        return error_set(err, ERR_NOT_FOUND, "no result message is at that position");
     return m->whole_range || m->listed.len > 0 || error_set(err, ERR_NOT_FOUND, "no record is about that");
-}
-
-static uint64_t count_of(const struct making *m)
-{
-    return m->whole_range ? m->until - m->from : m->listed.len / 8;
-}
-
-static uint64_t nth(const struct making *m, uint64_t n)
-{
-    struct reader r = reader_over(span_part(writer_span(&m->listed), (size_t)n * 8, 8));
-
-    return m->whole_range ? m->from + n : read_u64le(&r);
 }
 
 /* ---- checkpoints ---- */
@@ -257,10 +268,14 @@ static void put_words(struct making *m, struct span facts)
 }
 
 /* A document whose body is damaged, or gone by rule, is sealed: a pack never holds what a verifier must refuse. */
-static bool is_shown(const struct making *m, const struct evidence_record *r, uint64_t position)
+static bool is_shown(const struct making *m, const struct evidence_record *r, uint64_t position, struct span facts)
 {
+    struct span study = fields_text(m->request, FIELD_STUDY_UID);
+
     if (!r->opened || (m->whole_range && r->kind != RECORD_EVENT))
         return false;
+    if (study.len > 0 && !span_equal(study, fields_text(facts, FIELD_STUDY_UID)))
+        return false; /* a version that names another study: that it is there is shown, not what it says of others */
     return !m->documents || !r->has_body || evidence_body_whole(m->store, position, NULL);
 }
 
@@ -270,7 +285,7 @@ static void put_shape(struct making *m, uint64_t position, const struct hash *le
     struct writer facts = writer_new(SIZE_MAX / 2);
     struct evidence_record r = { .opened = false };
     bool there = m->keys && evidence_record(m->store, position, leaf, &r, &facts, NULL);
-    bool shown = there && is_shown(m, &r, position);
+    bool shown = there && is_shown(m, &r, position, writer_span(&facts));
 
     field_put_uint(&m->out, FIELD_SHAPE, shown ? 1 : there ? 2 : 3);
     if (there) {

@@ -152,6 +152,7 @@ def signed_again(bench, log, other):
                                                        (b"RECD", log.record(0))]))
     no("a position behind the tree", "not in the log", log.file([b for i, b in enumerate(blocks) if i < records[-1]]
                                                                + [(b"RECD", log.record(9, 3, named=10 ** 9))]))
+    subjects(bench, log, other, no)
     no("another page", "index.html", log.file([(b"HEAD", log.head(fg.STUDY, 6, b"other words"))] + blocks[1:]))
     bench.no("another page", "index.html", log.file(blocks), key=key, page=b"other words")
     bench.no("no page", "index.html", log.file(blocks), key=key, page=b"")
@@ -159,15 +160,34 @@ def signed_again(bench, log, other):
     no("a length that lies", "cut short", log.file(blocks)[:16 + 8] + struct.pack("<Q", 1 << 62) + log.file(blocks)[32:])
 
 
+def subjects(bench, log, other, no):
+    """What a pack says it is about, and what it shows."""
+    def one(question, position, subject, shape=1, **how):
+        body = shape == 1 and question <= fg.OBJECT and log.bodies[position] is not None
+        blocks = [(b"HEAD", log.head(question, how.get("count", 1), PAGE, subject=subject, first=how.get("first", 0), until=how.get("until", 0))),
+                  (b"CKPT", log.checkpoint()), (b"RECD", log.record(position, shape, body))]
+        return log.file(blocks + ([(b"BODY", log.bodies[position])] if body else []))
+    bench.yes("a result", one(fg.RESULT, 2, b"2"), key=log.signer.key)
+    bench.yes("an object", one(fg.OBJECT, 4, b"4"), key=log.signer.key)
+    bench.yes("an access", one(fg.ACCESS, 3, b"HOSPITAL\t1"), key=log.signer.key)
+    no("another study's record", "of another study", one(fg.STUDY, 4, b"2.25.9999"))
+    no("an object that is another", "not the one", one(fg.OBJECT, 4, b"5"))
+    no("a result that is another", "not the one", one(fg.RESULT, 2, b"5"))
+    no("an image as a result", "no result", one(fg.RESULT, 4, b"4"))
+    no("an image among events", "no event, and opened", one(fg.ACCESS, 4, b"HOSPITAL\t1"))
+    no("an image opened in a period", "no event, and opened", one(fg.PERIOD, 4, b"x", first=4, until=5))
+
+
 def not_signed_again(bench, log):
     """Somebody without the key: what it looks like where nothing but SIGN notices."""
     blocks = log.study([0, 2], PAGE)
     data = log.file(blocks)
     stranger = fg.Signer(log.signer.key.name.decode())
-    head = log.head(fg.STUDY, 2, PAGE, subject=b"another subject")
+    head = bytearray(log.head(fg.STUDY, 2, PAGE))
+    head[8] ^= 1
     tail = fg.block(b"SIGN", v.blocks_of(data)[-1][1])
-    moved = b"FANALEVI" + struct.pack("<II", 1, 0) + b"".join(fg.block(k, c) for k, c in [(b"HEAD", head)] + blocks[1:]) + tail
-    bench.no("another subject", "altered after it was signed", moved, key=log.signer.key)
+    moved = b"FANALEVI" + struct.pack("<II", 1, 0) + b"".join(fg.block(k, c) for k, c in [(b"HEAD", bytes(head))] + blocks[1:]) + tail
+    bench.no("another time of making", "altered after it was signed", moved, key=log.signer.key)
     bench.no("signed by a stranger", "signature of the pack", log.file(blocks, stranger), key=log.signer.key)
     bench.no("a checkpoint as signature", "signs something else", data[:v.blocks_of(data)[-1][2]] + fg.block(b"SIGN", log.checkpoint()),
              key=log.signer.key)
