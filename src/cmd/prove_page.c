@@ -244,8 +244,10 @@ static void write_record(struct writer *w, struct span row)
 
     if (shape != 3)
         (void)clock_rfc3339(fields_uint(row, FIELD_RECEIVED, 0), time);
-    if (strlen(time) > 20)
-        (void)snprintf(time + 19, sizeof time - 19, "Z"); /* seconds are enough to read; the record has them all */
+    if (strlen(time) > 20) { /* to the second is enough to read; the record has it all */
+        time[10] = ' ';
+        time[19] = '\0';
+    }
     write_printf(w, "<tr><td>%llu</td><td>%s</td><td>%s</td><td>", (unsigned long long)fields_uint(row, FIELD_POSITION, 0),
                  time, shape == 3 ? "–" : kind_words(fields_uint(row, FIELD_RECORD_KIND, 0)));
     if (shape == 1)
