@@ -242,9 +242,9 @@ static void say_yes(const struct run *run, const struct verdict *v)
     print_text(stdout, v->subject);
     (void)printf("), it is proven that %llu record%s in the log ", (unsigned long long)count, count == 1 ? " is" : "s are");
     print_text(stdout, v->origin);
-    (void)printf(" of %llu, unaltered: %llu shown (%llu with a document), %llu sealed, %llu by hash only",
+    (void)printf(" of %llu, unaltered: %llu shown (%llu with a document), %llu sealed (%llu of them events), %llu by hash only",
                  (unsigned long long)v->size, (unsigned long long)v->shown, (unsigned long long)v->bodies,
-                 (unsigned long long)v->sealed, (unsigned long long)v->hashes);
+                 (unsigned long long)v->sealed, (unsigned long long)v->sealed_events, (unsigned long long)v->hashes);
     print_text(stdout, (struct bytes){ (const uint8_t *)run->listed, strlen(run->listed) });
     if (run->extract_dir != NULL)
         (void)printf("; %llu documents written", (unsigned long long)run->extract.written);

@@ -329,6 +329,7 @@ static bool read_record(struct reading *r, struct bytes content, struct why *why
     r->next = rec.position + 1;
     r->verdict.shown += rec.shape == SHOWN;
     r->verdict.sealed += rec.shape == SEALED;
+    r->verdict.sealed_events += rec.shape == SEALED && rec.entry.kind == KIND_EVENT;
     r->verdict.hashes += rec.shape == HASH;
     return true;
 }

@@ -44,6 +44,7 @@ struct verdict {
     bool hashes_only;
     uint64_t size; /* of the tree */
     uint64_t shown, sealed, hashes, bodies;
+    uint64_t sealed_events; /* of the sealed: what a period shows that happened, and does not open */
     uint64_t cosigned, stamped;
     struct bytes origin;  /* borrows from the pack */
     struct bytes subject; /* the same */

@@ -198,6 +198,9 @@ def periods(bench, log):
     key = log.signer.key
     said = bench.yes("a period", log.file(blocks), key=key)
     bench.ok("17 records" in said and "6 shown" in said and "11 sealed" in said, "it counts what it opened", said)
+    ok = [(k, log.record(9, 2) if k == b"RECD" and c[:8] == struct.pack("<Q", 9) else c) for k, c in blocks]
+    said = bench.yes("a period with an event that is not opened", log.file(ok), key=key)
+    bench.ok("12 sealed (1 of them events)" in said, "it says so", said)
     left = [(b"HEAD", log.head(fg.PERIOD, 16, PAGE, first=3, until=20))] + blocks[1:7] + blocks[8:]
     bench.no("a period with a hole", "record 8 of the period is left out", log.file(left), key=key)
     left = [(b"HEAD", log.head(fg.PERIOD, 16, PAGE, first=3, until=20))] + blocks[1:-1]
