@@ -91,7 +91,7 @@ static bool is_result(const struct making *m, uint64_t position)
     struct error ignored = { 0 };
     struct entry e;
 
-    return !store_read_entry(m->store, position, &e, NULL, &ignored) || e.kind == RECORD_HL7;
+    return !store_read_header(m->store, position, &e, &ignored) || e.kind == RECORD_HL7;
 }
 
 static bool choose(struct making *m, struct error *err)

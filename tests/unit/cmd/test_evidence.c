@@ -8,6 +8,7 @@
 #include "vault/cosign.h"
 #include "vault/evidence.h"
 #include "vault/proof.h"
+#include "vault/store_internal.h"
 #include "vault/vault.h"
 
 #define STUDY "1.2.826.0.1"
@@ -422,6 +423,30 @@ TEST(a_document_with_a_damaged_body_is_sealed)
     close_one(o);
 }
 
+static void put_first(struct writer *w)
+{
+    field_put_uint(w, FIELD_POSITION, 0);
+}
+
+TEST(an_erased_record_is_sealed)
+{
+    struct opened *o = open_one();
+    struct slot_erasure unit = { .due = false };
+    struct rows rows;
+
+    CHECK(append_image(o, STUDY ".1.1") && append_event(o, "object.read"));
+    CHECK(store_unit_slot(o->store, SPAN_LIT("study:" STUDY), &unit.slot));
+    keyring_unit_tag(o->store->keyring, SPAN_LIT("study:" STUDY), unit.tag);
+    CHECK_OK(o->err, store_erase_units(o->store, &unit, 1, &o->err));
+    CHECK_OK(o->err, ask(o, &rows, put_first, "object"));
+    CHECK(fields_uint(nth(&rows, 1), FIELD_SHAPE, 0) == 2 && fields_text(nth(&rows, 1), FIELD_RECORD_KEY).len == 0);
+    CHECK(fields_text(nth(&rows, 1), FIELD_STUDY_UID).len == 0 && fields_uint(nth(&rows, 1), FIELD_RECORD_KIND, 0) == RECORD_DICOM);
+    writer_done(&rows.bytes);
+    CHECK(!ask(o, &rows, put_first, "result") && o->err.code == ERR_NOT_FOUND);
+    writer_done(&rows.bytes);
+    close_one(o);
+}
+
 TEST(the_vault_signs_hashes_of_packs_and_nothing_else)
 {
     struct opened *o = open_one();
@@ -448,5 +473,5 @@ TEST(the_vault_signs_hashes_of_packs_and_nothing_else)
 
 TESTS(T(a_study_has_its_versions_keys_and_proofs), T(a_period_opens_events_and_seals_the_rest), T(hashes_only_gives_no_key),
       T(what_others_have_said_of_the_log_goes_with_it), T(a_checkpoint_from_outside_is_of_this_history_or_refused),
-      T(what_is_not_there_is_not_proven), T(a_damaged_record_is_its_leaf), T(a_document_with_a_damaged_body_is_sealed),
+      T(what_is_not_there_is_not_proven), T(a_damaged_record_is_its_leaf), T(a_document_with_a_damaged_body_is_sealed), T(an_erased_record_is_sealed),
       T(the_vault_signs_hashes_of_packs_and_nothing_else))
