@@ -21,7 +21,6 @@
 
 #define EVENTS_PER_TURN 64
 #define QUICK_THREADS 2
-#define LONGEST_THREADS 2 /* a pack of evidence does not wait for a verify that takes hours */
 /* How long the first start waits for the commit of its TLS key: a slow disk's syncs, many times over. */
 #define CERTIFICATE_WAIT_MS 20000
 
@@ -32,7 +31,7 @@ struct bell {
 };
 
 struct bells {
-    struct bell store, vault, quick, slow, comparing, longest, space, recheck_timer, recheck_done, control;
+    struct bell store, vault, quick, slow, comparing, longest, proving, space, recheck_timer, recheck_done, control;
     struct role *role; /* NULL for a command's own vault */
 };
 
@@ -65,6 +64,12 @@ static void comparing_ready(struct room *room, struct watched *self)
 {
     (void)self;
     jobs_done(room->comparing, room);
+}
+
+static void proving_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    jobs_done(room->proving, room);
 }
 
 static void longest_ready(struct room *room, struct watched *self)
@@ -175,6 +180,7 @@ static bool hang_bells(struct room *room, struct bells *bells, struct error *err
            && ring(room, &bells->quick, jobs_fd(room->quick), quick_ready, err)
            && ring(room, &bells->slow, jobs_fd(room->slow), slow_ready, err)
            && ring(room, &bells->comparing, jobs_fd(room->comparing), comparing_ready, err)
+           && ring(room, &bells->proving, jobs_fd(room->proving), proving_ready, err)
            && ring(room, &bells->longest, jobs_fd(room->longest), longest_ready, err)
            && ring(room, &bells->space, room->space.timer_fd, space_ready, err)
            && ring(room, &bells->recheck_timer, room->recheck == NULL ? -1 : recheck_timer_fd(room->recheck), recheck_ready,
@@ -249,8 +255,9 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
     room->quick = jobs_new(room->vault, QUICK_THREADS, err);
     room->slow = room->quick == NULL ? NULL : jobs_new(room->vault, 1, err);
     room->comparing = room->slow == NULL ? NULL : jobs_new(NULL, 1, err);
-    room->longest = room->comparing == NULL ? NULL : jobs_new(room->vault, LONGEST_THREADS, err);
-    if (room->longest == NULL || room->lens == NULL || room->repeats == NULL)
+    room->longest = room->comparing == NULL ? NULL : jobs_new(room->vault, 1, err);
+    room->proving = room->longest == NULL ? NULL : jobs_new(room->vault, 1, err);
+    if (room->proving == NULL || room->lens == NULL || room->repeats == NULL)
         return false;
     tell_reapplied(room);
     return true;
@@ -275,6 +282,7 @@ void room_close(struct room *room)
 {
     recheck_free(room->recheck);
     room->recheck = NULL;
+    jobs_free(room->proving, room);
     jobs_free(room->longest, room);
     jobs_free(room->comparing, room);
     put_settle_stop(room);

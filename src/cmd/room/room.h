@@ -130,7 +130,8 @@ struct room {
     struct jobs *quick; /* find, get */
     struct jobs *slow;  /* sign-in */
     struct jobs *comparing; /* resends: a queue of its own, so that a sender keeps nobody from signing in */
-    struct jobs *longest; /* verify, evidence */
+    struct jobs *longest; /* verify */
+    struct jobs *proving; /* evidence: a queue of its own, so that it waits for nothing of these */
     struct span start;             /* fields of START, borrowed; empty for a command's own vault */
     struct anchors *anchors;       /* owned; anchors.h */
     struct cosigning *cosigning;   /* as a witness: the one request that waits for its commit */

@@ -327,7 +327,7 @@ void ask_find(struct room *room, struct session *s, const struct message *m)
         return;
     }
     a->job = (struct job){ .run = rule->run != NULL ? rule->run : run_find, .done = ask_done };
-    queue(room, a, rule->alone ? room->longest : room->quick);
+    queue(room, a, rule->run == run_evidence ? room->proving : rule->alone ? room->longest : room->quick);
 }
 
 /* An entry or body as stored, for an evidence pack: ciphertext, so nothing is opened and nothing recorded. */
