@@ -5,10 +5,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define LOCKED_ALIGNMENT 16 /* of anything that C has */
+
 void *locked_new(size_t size, struct error *err)
 {
-    void *memory = sodium_malloc(size); /* locks and leaves out of dumps, but does not say where that failed */
+    void *memory;
 
+    size = (size + LOCKED_ALIGNMENT - 1) / LOCKED_ALIGNMENT * LOCKED_ALIGNMENT; /* it ends where the guard page begins */
+    memory = sodium_init() < 0 ? NULL : sodium_malloc(size); /* locks and leaves out of dumps, but does not say where that failed */
     if (memory == NULL) {
         (void)error_set(err, ERR_MEMORY, "no memory for keys");
         return NULL;
