@@ -41,6 +41,9 @@ static bool verb_is_known(uint16_t v)
     case VERB_FOLLOW_STATE:
     case VERB_FOLLOW_READ:
     case VERB_FETCH:
+    case VERB_KEYS:
+    case VERB_UNSEAL:
+    case VERB_OPENED:
     case VERB_REPLY:
     case VERB_ROW:
     case VERB_TAKEN:

@@ -39,6 +39,8 @@ enum verb {
     VERB_FOLLOW_STATE = 16, /* what is committed: a signed head */
     VERB_FOLLOW_READ = 17,  /* stored bytes, as they lie there, into the shared buffer */
     VERB_FETCH = 18,        /* to the process that pulls: put this question to the first */
+    VERB_KEYS = 21,   /* unlockers, rotation, back-up of the keyring: what `key_deed` says */
+    VERB_UNSEAL = 22, /* to a sealed vault: a share or a secret (fd) */
     /* the vault's words */
     VERB_REPLY = 32,  /* last answer to a request: result, error_text, … */
     VERB_ROW = 33,    /* one row of a FIND, before its REPLY */
@@ -51,6 +53,7 @@ enum verb {
     VERB_READY = 66, /* from a role: serving */
     VERB_CRASH = 67, /* to the vault: a process died; becomes an event record */
     VERB_STOP = 68,  /* to a role: finish and exit */
+    VERB_OPENED = 69, /* from the role `unseal`: the secret (fd) opens the vault */
     /* to a lens (docs/channel.md, "The lens") */
     VERB_DECODE = 80,
     /* to a recheck ("The second walk") */

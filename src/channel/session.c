@@ -273,6 +273,26 @@ bool session_call(struct session *s, enum verb verb, struct span request, struct
     return call(s, verb, request, reply, err);
 }
 
+bool session_call_fd(struct session *s, enum verb verb, struct span request, int fd, struct span *reply,
+                     struct error *err)
+{
+    uint32_t id = new_id(s);
+    struct error why;
+    struct message m;
+
+    *reply = (struct span){ NULL, 0 };
+    if (!session_sound(s, err))
+        return false;
+    if (!channel_send(&s->channel, verb, id, request, &fd, 1, &why))
+        return session_break(s, &why, err);
+    if (!next_answer(s, id, &m, err))
+        return false;
+    if (m.verb != VERB_REPLY)
+        return broken_by(s, "a row where a reply belongs", err);
+    *reply = m.fields;
+    return reply_is_success(m.fields, err);
+}
+
 bool session_find(struct session *s, struct span request, session_row *row, void *context, struct error *err)
 {
     uint32_t id = new_id(s);

@@ -40,6 +40,10 @@ int session_fd(const struct session *s);
  */
 bool session_call(struct session *s, enum verb verb, struct span request, struct span *reply, struct error *err);
 
+/* The same, and a descriptor goes with the request; it stays the caller's. */
+bool session_call_fd(struct session *s, enum verb verb, struct span request, int fd, struct span *reply,
+                     struct error *err);
+
 /* FIND: each row goes to row(); a row that returns false ends the call early with ERR_REFUSED. */
 typedef bool session_row(void *context, struct span row);
 bool session_find(struct session *s, struct span request, session_row *row, void *context, struct error *err);

@@ -4,7 +4,9 @@
 
 #define SECRET_HELP                                                                                                    \
     "  --key-file F   the bytes of F open the vault; without it the passphrase\n"                                      \
-    "                 is read from the file FANAL_PASSPHRASE_FILE names, or asked for\n"
+    "                 is read from the file FANAL_PASSPHRASE_FILE names, or asked for\n"                             \
+    "  --shares       custodians open it: their shares are read from the file\n"                                     \
+    "                 FANAL_SHARES_FILE names, or asked for one after the other\n"
 
 #define SIGN_HELP                                                                                                      \
     "  --user U            the account that signs\n"                                                                   \
@@ -80,6 +82,25 @@ const struct cli_command cli_commands[] = {
       "                         2026-11-28T04:00:00Z; or two positions\n"
       "  --hashes-only          neither keys nor contents\n"
       "  --checkpoint F         with a proof from the checkpoint in F (note, or typed paper)\n\n" SECRET_HELP },
+    { "key", cmd_key, "(list | check | add KIND | remove | rotate) … DIR …", "Say who opens the vault, and change it",
+      "  key list [--json] DIR\n"
+      "      the unlockers: up to four, each of which opens the vault alone\n"
+      "  key check [--key-file F | --shares] DIR\n"
+      "      would this secret, would these shares open it? Starts nothing, changes nothing\n"
+      "  key add passphrase DIR\n"
+      "      from the file FANAL_NEW_PASSPHRASE_FILE names, or asked for twice\n"
+      "  key add file --out FILE DIR\n"
+      "      a new key file, for --key-file\n"
+      "  key add custodians --threshold K --shares N [--out FOLDER] DIR\n"
+      "      any K of N shares open it: a page for each custodian in FOLDER, else words on\n"
+      "      standard output\n"
+      "  key add credential [--out FILE] DIR\n"
+      "      for systemd-creds encrypt: fanal(1) and docs/operations.md say how\n"
+      "  key remove DIR NUMBER\n"
+      "      that unlocker opens nothing any more; the last one stays\n"
+      "  key rotate DIR\n"
+      "      a new master key; no unlocker changes, no data is written again\n\n"
+      "add, remove and rotate ask a running serve, else open the vault themselves:\n\n" SECRET_HELP },
     { "send", cmd_send, "[--aet A] [--aec B] FILE… HOST:PORT", "Send DICOM files to an application entity",
       "Each file goes in its own transfer syntax, its data set unchanged. A line for each\n"
       "says what became of it; exit code 0 where all were kept, 1 where some were not.\n\n"

@@ -66,7 +66,7 @@ static bool read_configuration(const char *dir, struct conf *out, struct error *
 }
 
 /* A vault process for one command: no gate, no event loop but this session's. What it says goes to standard error. */
-static int own_vault(const char *dir, struct span secret, struct channel *channel)
+static int own_vault(const char *dir, struct writer *secret, struct channel *channel)
 {
     static const struct log log = { .fd = STDERR_FILENO, .least = LOG_ERROR, .clock = &clock_system };
     struct room *room = calloc(1, sizeof *room);
@@ -81,13 +81,14 @@ static int own_vault(const char *dir, struct span secret, struct channel *channe
     if (ok) {
         const struct tuning tuning = conf_tuning(&room->conf);
         struct vault_options options = {
-            .store = { .clock = &clock_system, .log = &room->log, .secret = secret,
+            .store = { .clock = &clock_system, .log = &room->log, .secret = writer_span(secret),
                        .reserve_bytes = room->conf.disk_reserve, .tuning = &tuning },
             .timezone = room->conf.timezone,
         };
 
         ok = room_open(room, dir, &options, &err);
     }
+    secret_wipe(secret); /* the master key is open, or it never will be */
     if (ok) {
         room_admit_local(room, channel->fd);
         ok = room_serve(room, NULL, &err);
@@ -108,7 +109,7 @@ static bool start_own(struct local *l, const char *dir, const char *key_file, st
 {
     struct writer secret = writer_new(SECRET_BYTES_MAX);
     struct channel near = { -1 }, far = { -1 };
-    bool ok = sodium_init() >= 0 && secret_read(key_file, &secret, err) && channel_pair(&near, &far, err);
+    bool ok = sodium_init() >= 0 && secret_read(dir, key_file, &secret, err) && channel_pair(&near, &far, err);
 
     if (ok) {
         l->child = fork();
@@ -116,8 +117,7 @@ static bool start_own(struct local *l, const char *dir, const char *key_file, st
             int status;
 
             channel_close(&near);
-            status = own_vault(dir, writer_span(&secret), &far);
-            secret_wipe(&secret);
+            status = own_vault(dir, &secret, &far);
             _exit(status);
         }
         if (l->child < 0)

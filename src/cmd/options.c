@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPT_KEY_FILE = 1, OPT_JSON, OPT_STUDY, OPT_OBJECT, OPT_MESSAGE, OPT_QR, OPT_PRINT, OPT_PAPER, OPT_FROM };
+#include "cmd/secret.h"
+
+enum { OPT_KEY_FILE = 1, OPT_SHARES, OPT_JSON, OPT_STUDY, OPT_OBJECT, OPT_MESSAGE, OPT_QR, OPT_PRINT, OPT_PAPER, OPT_FROM };
 
 static const struct option known[] = {
+    { "shares", no_argument, NULL, OPT_SHARES },
     { "key-file", required_argument, NULL, OPT_KEY_FILE }, { "json", no_argument, NULL, OPT_JSON },
     { "study", required_argument, NULL, OPT_STUDY },       { "object", required_argument, NULL, OPT_OBJECT },
     { "message", required_argument, NULL, OPT_MESSAGE },   { "qr", no_argument, NULL, OPT_QR },
@@ -37,6 +40,9 @@ static bool take(int option, struct options *o, unsigned set)
     switch (option) {
     case OPT_KEY_FILE:
         o->key_file = optarg;
+        return true;
+    case OPT_SHARES:
+        o->key_file = secret_of_custodians;
         return true;
     case OPT_JSON:
         o->json = true;

@@ -18,7 +18,7 @@ enum option_set {
 
 struct options {
     const char *arguments[OPTIONS_ARGUMENTS_MAX]; /* borrow from argv */
-    const char *key_file;                         /* --key-file F; NULL: FANAL_PASSPHRASE_FILE, or ask */
+    const char *key_file;                         /* --key-file F, or secret_of_custodians (--shares); NULL: secret.h says */
     bool json;
     const char *study;
     const char *object, *message; /* as given; *position below is what they say */

@@ -26,6 +26,7 @@ int cmd_repair(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_prove(int argc, char **argv);
+int cmd_key(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_user(int argc, char **argv);
 int cmd_erase(int argc, char **argv);

@@ -137,7 +137,7 @@ static bool read_all(struct serve *s, const char *path, const char *key_file, st
         return false;
     if (!conf_parse(writer_span(&s->conf_text), &s->conf, err))
         return error_within(err, "%s/fanal.conf", path);
-    if (!data_dir_lock(&s->dir, err) || !secret_read(key_file, &s->secret, err)
+    if (!data_dir_lock(&s->dir, err) || !secret_read(path, key_file, &s->secret, err)
         || !secret_seal(&s->secret, &s->secret_fd, err))
         return false;
     secret_wipe(&s->secret);
@@ -299,7 +299,9 @@ static void serve_done(struct serve *s)
 
 int cmd_serve(int argc, char **argv)
 {
-    static const struct option options[] = { { "key-file", required_argument, NULL, 'k' }, { NULL, 0, NULL, 0 } };
+    static const struct option options[] = { { "key-file", required_argument, NULL, 'k' },
+                                             { "shares", no_argument, NULL, 's' },
+                                             { NULL, 0, NULL, 0 } };
     struct serve s = {
         .dir = { -1, -1, -1, 0, 0 },
         .conf_text = writer_new(CONF_BYTES_MAX),
@@ -317,8 +319,8 @@ int cmd_serve(int argc, char **argv)
     bool good;
     int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) == 'k')
-        key_file = optarg;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) == 'k' || option == 's')
+        key_file = option == 'k' ? optarg : secret_of_custodians;
     if (option != -1 || argc - optind != 1) {
         (void)fputs("fanal serve: one DIR belongs here; see fanal serve --help\n", stderr);
         return CLI_USAGE;

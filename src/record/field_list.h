@@ -277,6 +277,23 @@ FIELD(497, TWIN_POSITION, twin_position, UINT) /* records the twin has */
 FIELD(498, TLS_PEM, tls_pem, BYTES)           /* START of pull: its key and certificate */
 FIELD(499, TWIN_VERB, twin_verb, UINT)        /* FETCH: which question */
 
+/* 500-519: who opens the vault (docs/channel.md, "Keys") */
+FIELD(500, KEY_DEED, key_deed, TEXT)          /* list, add, remove, rotate, back-up */
+FIELD(501, UNLOCKER, unlocker, GROUP)         /* {unlocker_number, unlocker_kind, threshold, shares, added, added_us} */
+FIELD(502, UNLOCKER_NUMBER, unlocker_number, UINT) /* from 1 */
+FIELD(503, UNLOCKER_KIND, unlocker_kind, TEXT)
+FIELD(504, THRESHOLD, threshold, UINT)        /* custodians: k of n */
+FIELD(505, SHARES, shares, UINT)              /* n */
+FIELD(506, SHARES_GIVEN, shares_given, UINT)
+FIELD(507, GENERATION, generation, UINT)      /* of the keyring's header */
+FIELD(508, MASTER_GENERATION, master_generation, UINT) /* the generation that made the master key */
+FIELD(509, ADDED, added, UINT)                /* the generation that added an unlocker */
+FIELD(510, ADDED_US, added_us, UINT)          /* microseconds since 1970 */
+FIELD(511, BACKUP_ID, backup_id, BYTES)       /* of a back-up of keyring and configuration */
+FIELD(512, EXPIRES, expires, UINT)            /* microseconds since 1970; 0: never */
+FIELD(513, MADE, made, UINT)                  /* the same */
+FIELD(514, KEYRING_SLOT_COUNT, keyring_slot_count, UINT)
+
 /* 520-559: accounts, retention, erasure */
 FIELD(520, ACTING_USER, acting_user, TEXT)    /* who signs a change, where it is not the session */
 FIELD(521, ACTING_PASSWORD, acting_password, TEXT) /* channel only, never in a record */

@@ -109,8 +109,9 @@ static bool belongs(const struct custody *c, const struct share *s, struct error
     for (unsigned i = 0; i < KEYRING_UNLOCKERS; i++)
         known |= is_set_of(&c->info.unlockers[i], s);
     if (!known)
-        return error_set(err, ERR_REFUSED, "this share (set %u, %u of %u) is of custodians that this vault no longer has",
-                         s->set, s->threshold, s->shares);
+        return error_set(err, ERR_REFUSED,
+                         "this share (set %u, %u of %u) is of custodians that this vault no longer has", s->set,
+                         s->threshold, s->shares);
     if (c->given > 0 && c->shares[0].set != s->set)
         return error_set(err, ERR_REFUSED, "this share is of set %u, the others are of set %u", s->set,
                          c->shares[0].set);

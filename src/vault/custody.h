@@ -1,6 +1,6 @@
 /*
- * Making shares for custodians, and putting k of them together again: which belong to this vault and to one another, which
- * were given already. In locked memory; nothing of it is written anywhere.
+ * Making shares for custodians, and putting k of them together again: which belong to this vault and to one another,
+ * which were given already. In locked memory; nothing of it is written anywhere.
  */
 #ifndef FANAL_VAULT_CUSTODY_H
 #define FANAL_VAULT_CUSTODY_H
@@ -12,7 +12,8 @@
 /* "shares:" and 64 hex digits of a fresh random secret; out has CUSTODY_SECRET_BYTES, no NUL. */
 void custody_secret_new(uint8_t out[CUSTODY_SECRET_BYTES]);
 
-/* Shares 1 to n of such a secret for the unlocker of that keyring. ERR_USAGE where secret or unlocker is of another kind. */
+/* Shares 1 to n of such a secret for the unlocker of that keyring. ERR_USAGE where secret or unlocker is of another
+ * kind. */
 bool custody_split(const struct keyring_info *info, unsigned place, struct span secret, struct share *out,
                    struct error *err);
 
@@ -23,8 +24,8 @@ struct custody *custody_new(const struct keyring_info *info, struct error *err);
 void custody_free(struct custody *c); /* wipes; NULL allowed */
 
 /*
- * Takes one share. ERR_REFUSED for one of another vault, of other custodians than the first one given, or given already;
- * else as share_of_text(). What was given before stays.
+ * Takes one share. ERR_REFUSED for one of another vault, of other custodians than the first one given, or given
+ * already; else as share_of_text(). What was given before stays.
  */
 bool custody_give(struct custody *c, struct span text, struct error *err);
 /* Forgets all shares. */

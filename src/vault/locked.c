@@ -11,8 +11,11 @@ void *locked_new(size_t size, struct error *err)
 {
     void *memory;
 
-    size = (size + LOCKED_ALIGNMENT - 1) / LOCKED_ALIGNMENT * LOCKED_ALIGNMENT; /* it ends where the guard page begins */
-    memory = sodium_init() < 0 ? NULL : sodium_malloc(size); /* locks and leaves out of dumps, but does not say where that failed */
+    size =
+        (size + LOCKED_ALIGNMENT - 1) / LOCKED_ALIGNMENT * LOCKED_ALIGNMENT; /* it ends where the guard page begins */
+    memory = sodium_init() < 0
+                 ? NULL
+                 : sodium_malloc(size); /* locks and leaves out of dumps, but does not say where that failed */
     if (memory == NULL) {
         (void)error_set(err, ERR_MEMORY, "no memory for keys");
         return NULL;

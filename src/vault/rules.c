@@ -29,6 +29,7 @@ struct rules {
     struct copies copies;
     struct arena tls_memory;  /* keys that were in force: whoever borrowed one keeps it */
     struct span tls_key, tls_certificate;
+    struct keys_said keys;
 };
 
 struct rules *rules_new(void)
@@ -197,6 +198,18 @@ static bool apply_witnessed(struct rules *r, uint64_t position, struct span fact
     return true;
 }
 
+static bool apply_rotated(struct rules *r, uint64_t position, struct span facts, struct error *err)
+{
+    (void)position;
+    return keys_said_rotated(&r->keys, facts, err);
+}
+
+static bool apply_backed_up(struct rules *r, uint64_t position, struct span facts, struct error *err)
+{
+    (void)position;
+    return keys_said_backed_up(&r->keys, facts, err);
+}
+
 static const struct {
     const char *fact;
     bool (*apply)(struct rules *r, uint64_t position, struct span facts, struct error *err);
@@ -205,6 +218,8 @@ static const struct {
     { "account-changed", apply_changed },
     { "account-disabled", apply_disabled },
     { LOG_WITNESSED, apply_witnessed },
+    { "keys-backed-up", apply_backed_up },
+    { "keys-rotated", apply_rotated },
     { "tls-key", apply_tls },
 };
 
@@ -426,5 +441,12 @@ void rules_pending(struct rules *r, uint64_t tombstone, uint64_t now_us, struct 
 {
     (void)pthread_mutex_lock(&r->mutex);
     copies_pending(&r->copies, tombstone, now_us, out);
+    (void)pthread_mutex_unlock(&r->mutex);
+}
+
+void rules_keys(struct rules *r, struct keys_said *out)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    *out = r->keys;
     (void)pthread_mutex_unlock(&r->mutex);
 }

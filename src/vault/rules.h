@@ -8,6 +8,7 @@
 #include "record/note.h"
 #include "vault/copies.h"
 #include "vault/erasures.h"
+#include "vault/rules_keys.h"
 #include "vault/vault.h"
 
 struct rules;
@@ -37,6 +38,8 @@ bool rules_has_copy(struct rules *r, struct span name);
 void rules_pending(struct rules *r, uint64_t tombstone, uint64_t now_us, struct writer *out);
 /* Borrowed until rules_free(). */
 bool rules_tls(struct rules *r, struct span *key, struct span *certificate);
+/* What the log says of the keyring. */
+void rules_keys(struct rules *r, struct keys_said *out);
 
 
 /* What was cosigned last of a log; false (0 records) where nothing was. */

@@ -10,8 +10,8 @@ static uint8_t multiply(uint8_t a, uint8_t b)
     uint8_t product = 0;
 
     for (int i = 0; i < 8; i++) {
-        product ^= (uint8_t)(a & (uint8_t)-(b & 1));
-        a = (uint8_t)((a << 1) ^ (FIELD & (uint8_t)-(a >> 7)));
+        product ^= (uint8_t)(a & (uint8_t) - (b & 1));
+        a = (uint8_t)((a << 1) ^ (FIELD & (uint8_t) - (a >> 7)));
         b >>= 1;
     }
     return product;

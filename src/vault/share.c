@@ -54,8 +54,8 @@ static uint16_t multiply(uint16_t a, uint16_t b)
     uint16_t product = 0;
 
     for (int i = 0; i < 16; i++) {
-        product ^= (uint16_t)(a & (uint16_t)-(b & 1));
-        a = (uint16_t)((a << 1) ^ (FIELD & (uint16_t)-(a >> 15)));
+        product ^= (uint16_t)(a & (uint16_t) - (b & 1));
+        a = (uint16_t)((a << 1) ^ (FIELD & (uint16_t) - (a >> 15)));
         b >>= 1;
     }
     return product;

@@ -17,7 +17,7 @@
 
 struct share {
     uint8_t vault_id[SHARE_VAULT_ID_BYTES];
-    uint16_t set; /* the last 16 bits of the keyring's generation that added these custodians */
+    uint16_t set;                       /* the last 16 bits of the keyring's generation that added these custodians */
     unsigned threshold, shares, number; /* k, n, and 1 to n */
     uint8_t bytes[KEY_BYTES];
 };

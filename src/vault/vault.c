@@ -448,3 +448,8 @@ bool vault_follow_erasures(struct vault *v, struct error *err)
     live_views_remake(v->views, (uint32_t)tombstones);
     return true;
 }
+
+void vault_keys_said(struct vault *v, struct keys_said *out)
+{
+    rules_keys(v->rules, out);
+}

@@ -135,4 +135,8 @@ bool vault_witnessed(struct vault *v, struct span origin, uint64_t *size, uint8_
 bool vault_witness(struct vault *v, struct span origin, uint64_t size, const uint8_t root[32], uint64_t now_us, void *cookie,
                    uint64_t *position, struct error *err);
 
+/* What the log says of the keyring: its newest rotation, and the back-ups of it (rules_keys.h). Any thread. */
+struct keys_said;
+void vault_keys_said(struct vault *v, struct keys_said *out);
+
 #endif

@@ -338,6 +338,7 @@ bool room_prepare(struct room *room, struct error *err)
     hash_of_nothing(room->no_password, sizeof room->no_password);
     if (vault_account_count(room->vault) == 0)
         accounts_offer_enrolment(&room->accounts);
+    keys_compare(room);
     event_record(room, "vault.started", NULL, "success", NULL, (struct span){ NULL, 0 });
     return true;
 }

@@ -193,6 +193,11 @@ void news_out(struct room *room);
 /* ---- room_cosign.c ---- */
 void cosign_asked(struct room *room, struct session *s, const struct message *m);
 
+/* ---- room_keys.c ---- */
+void ask_keys(struct room *room, struct session *s, const struct message *m);
+/* At the start: is the keyring as new as the log says; a rotation that could not be recorded is. */
+void keys_compare(struct room *room);
+
 /* ---- room_event.c ---- */
 
 /*

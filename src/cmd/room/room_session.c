@@ -55,6 +55,7 @@ static const struct verb_rule {
     { PROCESS_LOCAL, VERB_FIND, true, ask_find },
     { PROCESS_LOCAL, VERB_GET, true, ask_get },
     { PROCESS_LOCAL, VERB_CHANGE, true, change },
+    { PROCESS_LOCAL, VERB_KEYS, true, ask_keys },
 };
 
 static const struct verb_rule *rule_for(const struct session *s, enum verb verb)

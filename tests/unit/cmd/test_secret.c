@@ -39,11 +39,11 @@ TEST(a_key_file_is_taken_as_it_is_and_a_passphrase_without_its_newline)
         struct error err = { 0 };
 
         put(span_str(row->content));
-        CHECK_ROW(row->name, secret_read(path, &w, &err) && span_equal(writer_span(&w), span_str(row->content)));
+        CHECK_ROW(row->name, secret_read("/nonexistent", path, &w, &err) && span_equal(writer_span(&w), span_str(row->content)));
         secret_wipe(&w);
         w = writer_new(SECRET_BYTES_MAX);
         assert_int_equal(setenv("FANAL_PASSPHRASE_FILE", path, 1), 0);
-        CHECK_ROW(row->name, secret_read(NULL, &w, &err) && span_equal(writer_span(&w), span_str(row->passphrase)));
+        CHECK_ROW(row->name, secret_read("/nonexistent", NULL, &w, &err) && span_equal(writer_span(&w), span_str(row->passphrase)));
         assert_int_equal(unsetenv("FANAL_PASSPHRASE_FILE"), 0);
         secret_wipe(&w);
         CHECK_ROW(row->name, w.ptr == NULL && w.len == 0);
@@ -57,18 +57,18 @@ TEST(what_is_no_secret_is_refused)
     static uint8_t big[SECRET_BYTES_MAX + 1];
 
     put((struct span){ NULL, 0 });
-    CHECK(!secret_read(path, &w, &err) && err.code == ERR_USAGE);
+    CHECK(!secret_read("/nonexistent", path, &w, &err) && err.code == ERR_USAGE);
     secret_wipe(&w);
     w = writer_new(SECRET_BYTES_MAX);
     put(span_of(big, sizeof big));
-    CHECK(!secret_read(path, &w, &err) && err.code == ERR_LIMIT);
+    CHECK(!secret_read("/nonexistent", path, &w, &err) && err.code == ERR_LIMIT);
     secret_wipe(&w);
     w = writer_new(SECRET_BYTES_MAX);
     put(span_of(big, sizeof big - 1));
-    CHECK(secret_read(path, &w, &err) && w.len == SECRET_BYTES_MAX);
+    CHECK(secret_read("/nonexistent", path, &w, &err) && w.len == SECRET_BYTES_MAX);
     secret_wipe(&w);
     w = writer_new(SECRET_BYTES_MAX);
-    CHECK(!secret_read("/nonexistent/key", &w, &err) && strstr(err.text, "/nonexistent/key") != NULL);
+    CHECK(!secret_read("/nonexistent", "/nonexistent/key", &w, &err) && strstr(err.text, "/nonexistent/key") != NULL);
     secret_wipe(&w);
 }
 
@@ -80,7 +80,7 @@ TEST(a_sealed_secret_can_be_read_and_not_changed)
     int fd = -1;
 
     put(SPAN_LIT("open sesame"));
-    CHECK(secret_read(path, &w, &err) && secret_seal(&w, &fd, &err));
+    CHECK(secret_read("/nonexistent", path, &w, &err) && secret_seal(&w, &fd, &err));
     CHECK(file_read_at(fd, back, sizeof back, 0, &err) && memcmp(back, "open sesame", 11) == 0);
     CHECK(pwrite(fd, "x", 1, 0) < 0 && errno == EPERM);
     CHECK(ftruncate(fd, 0) < 0 && ftruncate(fd, 100) < 0);

@@ -8,17 +8,13 @@
 #include "vault/keyring_header.h"
 #include "vault/shamir.h"
 
-static const struct keyring_info info = { .vault_id = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 },
-                                          .generation = 9,
-                                          .unlockers = { { .kind = UNLOCKER_PASSPHRASE, .added = 1 },
-                                                         { .kind = UNLOCKER_CUSTODIANS,
-                                                           .threshold = 3,
-                                                           .shares = 5,
-                                                           .added = 7 },
-                                                         { .kind = UNLOCKER_CUSTODIANS,
-                                                           .threshold = 2,
-                                                           .shares = 2,
-                                                           .added = 8 } } };
+static const struct keyring_info info = {
+    .vault_id = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 },
+    .generation = 9,
+    .unlockers = { { .kind = UNLOCKER_PASSPHRASE, .added = 1 },
+                   { .kind = UNLOCKER_CUSTODIANS, .threshold = 3, .shares = 5, .added = 7 },
+                   { .kind = UNLOCKER_CUSTODIANS, .threshold = 2, .shares = 2, .added = 8 } }
+};
 
 static void random_bytes(unsigned char *out, unsigned int len)
 {
