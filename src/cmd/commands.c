@@ -101,6 +101,18 @@ const struct cli_command cli_commands[] = {
       "  key rotate DIR\n"
       "      a new master key; no unlocker changes, no data is written again\n\n"
       "add, remove and rotate ask a running serve, else open the vault themselves:\n\n" SECRET_HELP },
+    { "unseal", cmd_unseal, "[--key-file F | --shares] DIR", "Open a Fanal that was started sealed",
+      "With --shares it asks for one share, or gives all that FANAL_SHARES_FILE holds: each\n"
+      "custodian may do so at another time, from a terminal of his own. What is given is\n"
+      "kept in memory for fifteen minutes.\n\n" SECRET_HELP },
+    { "backup-keys", cmd_backup_keys, "[--expires DAYS] [--key-file F] DIR OUT",
+      "Write keyring and configuration into one file",
+      "Made while a serve runs or not, and recorded with its id and the day it expires: from\n"
+      "then on restore-keys refuses it. It opens nothing without a secret of this vault.\n\n" SECRET_HELP },
+    { "restore-keys", cmd_restore_keys, "[--force] [--key-file F] FILE DIR", "Put a keyring back that is lost",
+      "For a DIR whose keyring is lost or damaged in both copies. What was made after the\n"
+      "back-up is named as lost. The configuration of then becomes DIR/fanal.conf.restored.\n"
+      "  --force        in place of a keyring that is there, or from a back-up that has expired\n\n" SECRET_HELP },
     { "send", cmd_send, "[--aet A] [--aec B] FILE… HOST:PORT", "Send DICOM files to an application entity",
       "Each file goes in its own transfer syntax, its data set unchanged. A line for each\n"
       "says what became of it; exit code 0 where all were kept, 1 where some were not.\n\n"

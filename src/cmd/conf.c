@@ -20,6 +20,7 @@ static const struct {
     [SECTION_LISTEN] = { "listen", false, NULL }, [SECTION_DICOM] = { "dicom", false, NULL },
     [SECTION_LIMITS] = { "limits", false, NULL }, [SECTION_DISK] = { "disk", false, NULL },
     [SECTION_SCRUB] = { "scrub", false, NULL },   [SECTION_STORE] = { "store", false, NULL },
+    [SECTION_UNSEAL] = { "unseal", false, NULL },
     [SECTION_PEER] = { "peer", true, peer_new },
     [SECTION_SENDER] = { "sender", true, sender_new },  [SECTION_WITNESS] = { "witness", true, conf_witness_new },
     [SECTION_TIMESTAMP] = { "timestamp", true, conf_timestamp_new }, [SECTION_LOG] = { "log", true, conf_log_new },

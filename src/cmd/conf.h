@@ -109,6 +109,13 @@ struct conf_service {
     unsigned connections, connections_per_address;
 };
 
+/* Where the secret comes from when serve starts without --key-file or --shares. */
+enum conf_unseal {
+    UNSEAL_ASK,         /* FANAL_PASSPHRASE_FILE, FANAL_SHARES_FILE, or the terminal */
+    UNSEAL_CREDENTIAL,  /* systemd's credential "fanal"; without it, sealed */
+    UNSEAL_STAY_SEALED, /* nobody: it waits for `fanal unseal` */
+};
+
 struct conf {
     char timezone[CONF_ZONE_SIZE];
     char user[CONF_USER_SIZE]; /* empty: chosen at start (docs/operations.md) */
@@ -117,6 +124,7 @@ struct conf {
     char ae[CONF_AE_SIZE];
     char storage_classes[CONF_STORAGE_CLASSES_MAX][CONF_UID_SIZE]; /* private ones, beside those of PS3.6 */
     size_t storage_class_count;
+    enum conf_unseal at_start; /* [unseal] */
     uint64_t disk_reserve; /* bytes; 0: the vault's default */
     uint64_t scrub_rate;   /* bytes a second; 0: off */
     unsigned scrub_interval_hours;

@@ -250,6 +250,22 @@ static bool set_sender_unsupported(struct parse *p, struct span value)
     return true;
 }
 
+static bool set_at_start(struct parse *p, struct span value)
+{
+    static const char *const names[] = {
+        [UNSEAL_ASK] = "ask",
+        [UNSEAL_CREDENTIAL] = "credential",
+        [UNSEAL_STAY_SEALED] = "stay-sealed",
+    };
+
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (span_equal(value, span_str(names[i]))) {
+            p->conf.at_start = (enum conf_unseal)i;
+            return true;
+        }
+    return conf_wrong(p, p->line, "ask, credential or stay-sealed belongs here");
+}
+
 static bool set_disk_reserve(struct parse *p, struct span value)
 {
     return conf_size_parse(value, SPACE_RESERVE_LEAST, SPACE_RESERVE_MOST, &p->conf.disk_reserve)
@@ -319,6 +335,7 @@ const struct conf_key conf_keys[] = {
     { SECTION_SCRUB, "interval", set_scrub_interval, false, false },
     { SECTION_STORE, "segment_size", set_segment_size, false, false },
     { SECTION_STORE, "body_file_size", set_body_file_size, false, false },
+    { SECTION_UNSEAL, "at_start", set_at_start, false, false },
     { SECTION_PEER, "ae", set_peer_ae, false, true },
     { SECTION_PEER, "address", set_peer_address, true, true },
     { SECTION_PEER, "may", set_peer_may, false, false },

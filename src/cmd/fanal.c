@@ -11,7 +11,7 @@ static const struct {
     const char *name;
     int (*run)(int control_fd);
 } roles[] = {
-    { "vault", vault_role_run }, { "dicom", dicom_listener_run }, { "hl7", hl7_listener_run },
+    { "unseal", unseal_role_run }, { "vault", vault_role_run }, { "dicom", dicom_listener_run }, { "hl7", hl7_listener_run },
     { "web", web_role_run },     { "lens", lens_role_run },
     { "relay", relay_role_run }, { "witness", witness_role_run },
     { "recheck", recheck_role_run },

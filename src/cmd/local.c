@@ -163,7 +163,7 @@ bool local_options(const char *dir, const char *key_file, struct vault_options *
 {
     static const struct log quiet = { .fd = -1, .clock = &clock_system };
 
-    if (sodium_init() < 0 || !secret_read(key_file, secret, err) || !local_become_owner(dir, err))
+    if (sodium_init() < 0 || !secret_read(dir, key_file, secret, err) || !local_become_owner(dir, err))
         return false;
     *options = (struct vault_options){
         .store = { .clock = &clock_system, .log = &quiet, .secret = writer_span(secret) },

@@ -47,7 +47,7 @@ static bool print_status(void *context, struct span row)
 
         if (v.field == FIELD_ROW)
             print_number(o->json, &first, fields_text(v.value, FIELD_NAME), fields_uint(v.value, FIELD_COUNT, 0));
-        else if (v.field == FIELD_DIGEST && v.value.len <= 64)
+        else if (field_type_of(v.field) == FIELD_TYPE_BYTES && v.value.len <= 64)
             print_figure(o->json, &first, name, sodium_bin2hex(text, sizeof text, v.value.ptr, v.value.len), true);
         else if (field_type_of(v.field) == FIELD_TYPE_UINT)
             print_number(o->json, &first, name, field_uint(v.value));

@@ -7,6 +7,7 @@
 #ifndef FANAL_CMD_ROLES_H
 #define FANAL_CMD_ROLES_H
 
+int unseal_role_run(int control_fd);
 int vault_role_run(int control_fd);
 int dicom_listener_run(int control_fd);
 int hl7_listener_run(int control_fd);
@@ -26,7 +27,10 @@ int cmd_repair(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_prove(int argc, char **argv);
+int cmd_backup_keys(int argc, char **argv);
+int cmd_restore_keys(int argc, char **argv);
 int cmd_key(int argc, char **argv);
+int cmd_unseal(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_user(int argc, char **argv);
 int cmd_erase(int argc, char **argv);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -18,6 +19,7 @@
 #include "cmd/privileges.h"
 #include "cmd/roles.h"
 #include "cmd/secret.h"
+#include "cmd/serve_secret.h"
 #include "cmd/supervisor.h"
 
 #define LISTEN_BACKLOG 128
@@ -37,7 +39,6 @@ struct serve {
     struct data_dir dir;
     struct writer conf_text;
     struct conf conf;
-    struct writer secret;
     /*
      * The secret for the vault, at its first start and at each restart: a vault that has crashed must come back with
      * nobody there to type. It lies in a memfd, sealed, not in this process's heap; the supervisor never maps or reads
@@ -137,11 +138,8 @@ static bool read_all(struct serve *s, const char *path, const char *key_file, st
         return false;
     if (!conf_parse(writer_span(&s->conf_text), &s->conf, err))
         return error_within(err, "%s/fanal.conf", path);
-    if (!data_dir_lock(&s->dir, err) || !secret_read(path, key_file, &s->secret, err)
-        || !secret_seal(&s->secret, &s->secret_fd, err))
-        return false;
-    secret_wipe(&s->secret);
-    return true;
+    return data_dir_lock(&s->dir, err)
+           && serve_secret(path, key_file, s->conf.at_start, &s->log, &s->secret_fd, err);
 }
 
 /* The trust anchors of one anchor, while files may still be read. */
@@ -200,8 +198,8 @@ static bool prepare(struct serve *s, const char *path, const char *key_file, str
         return error_errno(err, "%s", path);
     if (!privileges_drop(&s->conf, &s->dir, err))
         return false;
-    if (prctl(PR_SET_DUMPABLE, 0) != 0)
-        return error_errno(err, "PR_SET_DUMPABLE");
+    if (prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }) != 0)
+        return error_errno(err, "leaving no core"); /* whatever roles start, now and later: they inherit the limit */
     field_put_str(&s->vault_settings, FIELD_DIRECTORY, "."); /* its parents may be closed to us now */
     field_put_text(&s->vault_settings, FIELD_CONFIGURATION, writer_span(&s->conf_text));
     return writer_ok(&s->vault_settings, err, "settings");
@@ -215,6 +213,16 @@ static void say_ready(void *context)
     log_info(&s->log, "serve.ready");
     (void)file_write_all(STDOUT_FILENO, writer_span(&s->ports), NULL);
     (void)file_write_all(STDOUT_FILENO, SPAN_LIT("ready\n"), NULL);
+}
+
+/* It listens, and refuses politely: a script that waits for "ready" goes on waiting. */
+static void say_sealed(void *context)
+{
+    const struct serve *s = context;
+
+    log_warn(&s->log, "serve.sealed");
+    (void)file_write_all(STDOUT_FILENO, writer_span(&s->ports), NULL);
+    (void)file_write_all(STDOUT_FILENO, SPAN_LIT("sealed\n"), NULL);
 }
 
 static void add_gate(struct serve *s, size_t service, enum process_kind kind, const char *role, struct role_plan *roles,
@@ -238,9 +246,10 @@ static bool run(struct serve *s, struct error *err)
         { .name = "vault",
           .kind = PROCESS_VAULT,
           .is_vault = true,
+          .sealed_name = "unseal",
           .settings = writer_span(&s->vault_settings),
           .fds = { s->secret_fd },
-          .fd_count = 1 },
+          .fd_count = s->secret_fd >= 0 ? 1 : 0 },
     };
     struct link_plan links[SUPERVISOR_ROLES_MAX];
     size_t count = 1, link_count = 0, web;
@@ -252,6 +261,7 @@ static bool run(struct serve *s, struct error *err)
                                     .log = &s->log,
                                     .clock = &clock_system,
                                     .ready = say_ready,
+                                    .sealed = say_sealed,
                                     .context = s };
 
     add_gate(s, DICOM, PROCESS_DICOM_LISTENER, "dicom", roles, &count, links, &link_count);
@@ -288,7 +298,6 @@ static void serve_done(struct serve *s)
     file_close(&s->secret_fd);
     file_close(&s->local_fd);
     file_close(&s->exe_fd);
-    secret_wipe(&s->secret);
     writer_done(&s->conf_text);
     writer_done(&s->ports);
     writer_done(&s->vault_settings);
@@ -305,7 +314,6 @@ int cmd_serve(int argc, char **argv)
     struct serve s = {
         .dir = { -1, -1, -1, 0, 0 },
         .conf_text = writer_new(CONF_BYTES_MAX),
-        .secret = writer_new(SECRET_BYTES_MAX),
         .secret_fd = -1,
         .local_fd = -1,
         .exe_fd = -1,

@@ -31,6 +31,7 @@ struct process {
     unsigned quick_deaths; /* in a row */
     uint64_t kill_ms;      /* 0, or when it is killed that has hung up and does not end */
     bool has_served;       /* said READY at least once */
+    const char *name;      /* of the role that runs in it */
 };
 
 #define STATUS_TEXT_SIZE 24 /* "signal 11", "exit 1" */
@@ -50,7 +51,8 @@ struct supervisor {
     size_t crash_count;
     enum phase phase;
     uint64_t stop_ms; /* when stopping began */
-    bool ready_told;
+    bool ready_told, sealed_told;
+    int secret_fd; /* what a sealed vault was opened with; owned; -1 */
     bool failed; /* the vault refused, or had to be killed */
     int signals; /* signalfd */
     struct relay relays[RELAY_COUNT];
@@ -69,6 +71,12 @@ static struct process *vault_of(struct supervisor *s)
         if (s->processes[i].plan->is_vault)
             return &s->processes[i];
     return NULL;
+}
+
+/* Nobody has given the secret of this vault yet. */
+static bool is_sealed(const struct supervisor *s, const struct process *p)
+{
+    return p->plan->sealed_name != NULL && p->plan->fd_count == 0 && s->secret_fd < 0;
 }
 
 /* ---- words to a role: one that does not take them is killed, and its death seen by reap() ---- */
@@ -186,7 +194,8 @@ static void process_start(struct supervisor *s, struct process *p)
         p->start_ms += SUPERVISOR_DELAY_MAX_MS;
         return;
     }
-    p->pid = spawn_role(s->plan->exe_fd, p->plan->name, theirs.fd, s->relays, &err);
+    p->name = is_sealed(s, p) ? p->plan->sealed_name : p->plan->name;
+    p->pid = spawn_role(s->plan->exe_fd, p->name, theirs.fd, s->relays, &err);
     channel_close(&theirs);
     if (p->pid < 0) {
         channel_close(&p->control);
@@ -195,9 +204,12 @@ static void process_start(struct supervisor *s, struct process *p)
         return;
     }
     p->state = PROCESS_STARTS;
-    log_info(&s->log, "role.started", f_str("name", p->plan->name), f_uint("number", p->plan->number),
+    log_info(&s->log, "role.started", f_str("name", p->name), f_uint("number", p->plan->number),
              f_int("pid", p->pid));
-    process_tell(s, p, VERB_START, p->plan->settings, p->plan->fds, p->plan->fd_count);
+    if (p->plan->is_vault && p->plan->fd_count == 0 && s->secret_fd >= 0)
+        process_tell(s, p, VERB_START, p->plan->settings, &s->secret_fd, 1);
+    else
+        process_tell(s, p, VERB_START, p->plan->settings, p->plan->fds, p->plan->fd_count);
     link_process(s, p);
 }
 
@@ -241,8 +253,14 @@ static void process_died(struct supervisor *s, struct process *p, int status)
         s->failed |= p->plan->is_vault && !clean;
         return;
     }
+    if (p->name != p->plan->name && s->secret_fd >= 0) { /* the vault is opened: it starts now, and may say no as at first */
+        p->quick_deaths = 0;
+        p->start_ms = now(s);
+        p->has_served = false;
+        return;
+    }
     log_write(&s->log, clean ? LOG_INFO : LOG_ERROR, "role.died",
-              LOG_FIELDS(f_str("name", p->plan->name), f_uint("number", p->plan->number), f_str("status", text),
+              LOG_FIELDS(f_str("name", p->name), f_uint("number", p->plan->number), f_str("status", text),
                          f_uint("restart_ms", restart_delay_ms(p))));
     if (!clean && s->crash_count < SUPERVISOR_CRASHES_MAX) {
         s->crashes[s->crash_count].process = p;
@@ -270,9 +288,17 @@ static void reap(struct supervisor *s)
 
 static void tell_ready(struct supervisor *s)
 {
+    const struct process *vault = vault_of(s);
+
     for (size_t i = 0; i < s->plan->role_count; i++)
         if (s->processes[i].state != PROCESS_SERVES)
             return;
+    if (vault != NULL && vault->name == vault->plan->sealed_name) {
+        if (!s->sealed_told && s->plan->sealed != NULL)
+            s->plan->sealed(s->plan->context);
+        s->sealed_told = true;
+        return;
+    }
     if (!s->ready_told && s->plan->ready != NULL)
         s->plan->ready(s->plan->context);
     s->ready_told = true;
@@ -291,6 +317,11 @@ static void hear(struct supervisor *s, struct process *p)
             process_kill(s, p, err.text);
         return;
     }
+    if (m.verb == VERB_OPENED && m.fd_count == 1 && is_sealed(s, p) && p->state == PROCESS_SERVES) {
+        s->secret_fd = m.fds[0]; /* it ends now, and the vault takes its place */
+        m.fds[0] = -1;
+        return;
+    }
     message_done(&m);
     if (m.verb != VERB_READY || p->state != PROCESS_STARTS) {
         process_kill(s, p, "unexpected word");
@@ -298,7 +329,7 @@ static void hear(struct supervisor *s, struct process *p)
     }
     p->state = PROCESS_SERVES;
     p->has_served = true;
-    log_info(&s->log, "role.ready", f_str("name", p->plan->name), f_uint("number", p->plan->number),
+    log_info(&s->log, "role.ready", f_str("name", p->name), f_uint("number", p->plan->number),
              f_uint("after_ms", now(s) - p->start_ms));
     if (p->plan->is_vault)
         tell_crashes(s);
@@ -470,7 +501,7 @@ bool supervisor_run(const struct supervisor_plan *plan, struct error *err)
 
     if (s == NULL)
         return error_set(err, ERR_MEMORY, "supervisor");
-    s->signals = -1;
+    s->signals = s->secret_fd = -1;
     for (size_t i = 0; i < RELAY_COUNT; i++)
         s->relays[i] = (struct relay){ .near = -1, .far = -1 };
     good = supervisor_init(s, plan, err);
@@ -484,6 +515,7 @@ bool supervisor_run(const struct supervisor_plan *plan, struct error *err)
         good = error_set(err, ERR_SEALED, "the vault did not serve or did not finish");
     relays_close(s->relays);
     file_close(&s->signals);
+    file_close(&s->secret_fd);
     free(s->buffer);
     free(s);
     return good;

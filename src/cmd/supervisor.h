@@ -29,6 +29,7 @@ struct role_plan {
     enum process_kind kind;
     unsigned number;          /* of those of its kind, from 0 */
     bool is_vault;            /* hears of crashes, stopped last; one of them */
+    const char *sealed_name;  /* of the vault, without a descriptor of its secret: the role that waits for one */
     struct span settings;     /* fields of START; borrowed */
     int fds[CHANNEL_FDS_MAX]; /* of START; borrowed: passed again at each start */
     size_t fd_count;
@@ -49,11 +50,15 @@ struct supervisor_plan {
     uid_t local_uid; /* may use it, beside root */
     const struct log *log;
     const struct clock *clock;
-    void (*ready)(void *context); /* every role has said READY for the first time; NULL allowed */
+    void (*ready)(void *context);  /* every role has said READY for the first time; NULL allowed */
+    void (*sealed)(void *context); /* the same, while nobody has opened the vault; NULL allowed */
     void *context;
 };
 
 /*
+ * A vault without secret (fd_count 0, sealed_name) waits: the role of that name runs in its place until it says OPENED with
+ * the secret; then the vault is started with it, and again with it when it dies.
+ *
  * Runs until SIGTERM, SIGINT or SIGHUP, which it blocks, then stops everything. False where it could not start, where
  * the vault refused to serve (ERR_SEALED: it has logged why), or where the vault did not finish in time.
  */

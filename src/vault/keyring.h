@@ -9,6 +9,7 @@
 #ifndef FANAL_VAULT_KEYRING_H
 #define FANAL_VAULT_KEYRING_H
 
+#include "base/writer.h"
 #include "vault/disk.h"
 #include "vault/format.h"
 
@@ -114,6 +115,13 @@ void keyring_burn(struct keyring *k, uint32_t slot);
 
 /* The data key of a slot, to be wiped by the caller. ERR_DAMAGED, ERR_NOT_FOUND, ERR_REFUSED for one erased. */
 bool keyring_data_key(struct keyring *k, struct seal *s, uint32_t slot, uint8_t out[KEY_BYTES], struct error *err);
+
+/* Slots that both copies hold. */
+uint32_t keyring_slot_count(struct keyring *k);
+/* What a slot is on disk; 0 where it is damaged in both copies or not there. */
+enum slot_state keyring_slot_state(struct keyring *k, uint32_t slot);
+/* Appends a keyring file as it is now: the header, and each slot from the copy that holds it whole. */
+bool keyring_export(struct keyring *k, struct writer *out, struct error *err);
 
 bool keyring_wants_growth(struct keyring *k);
 bool keyring_grow(struct keyring *k, struct error *err);

@@ -135,6 +135,44 @@ static bool publish(struct keyring *k, struct change *c, struct error *err)
     return true;
 }
 
+uint32_t keyring_slot_count(struct keyring *k)
+{
+    uint32_t count;
+
+    (void)pthread_mutex_lock(&k->lock);
+    count = k->count;
+    (void)pthread_mutex_unlock(&k->lock);
+    return count;
+}
+
+enum slot_state keyring_slot_state(struct keyring *k, uint32_t slot)
+{
+    uint8_t bytes[KEYRING_SLOT_BYTES];
+    struct error lost;
+    bool whole;
+
+    (void)pthread_mutex_lock(&k->lock);
+    whole = keyring_slot_read(k, slot, bytes, &lost);
+    (void)pthread_mutex_unlock(&k->lock);
+    return whole ? (enum slot_state)bytes[4] : (enum slot_state)0;
+}
+
+bool keyring_export(struct keyring *k, struct writer *out, struct error *err)
+{
+    struct change same = { .binding = k->binding }; /* nothing is wrapped anew */
+    uint32_t count = keyring_slot_count(k);
+    uint8_t *place;
+
+    write_span(out, span_of(k->header, KEYRING_HEADER_BYTES));
+    place = write_room(out, (size_t)count * KEYRING_SLOT_BYTES);
+    if (place == NULL)
+        return writer_ok(out, err, "keyring");
+    for (uint32_t i = 0; i < count; i++)
+        if (!slot_carry(k, &same, i, place + (size_t)i * KEYRING_SLOT_BYTES, err))
+            return false;
+    return true;
+}
+
 bool keyring_add(struct keyring *k, const struct new_unlocker *new, unsigned *place, struct error *err)
 {
     struct change c;

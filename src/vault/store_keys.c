@@ -1,7 +1,11 @@
 /* Unlockers and the master key of a store. See store_keys.h. */
 #include "vault/store_keys.h"
 
+#include <sys/stat.h>
+
 #include "base/file.h"
+#include "vault/keyring_header.h"
+#include "vault/store_backup.h"
 #include "vault/store_internal.h"
 
 static bool disk_of(const char *dir, struct disk *d, struct error *err)
@@ -10,10 +14,25 @@ static bool disk_of(const char *dir, struct disk *d, struct error *err)
     return path_join(d->root, sizeof d->root, dir, "vault", err);
 }
 
+static bool peek_backup(const char *path, struct keyring_info *out, struct error *err)
+{
+    struct writer file = writer_new(BACKUP_BYTES_MAX);
+    struct backup_info info;
+    bool ok = file_slurp(path, &file, err) && backup_parse(writer_span(&file), &info, err);
+
+    if (ok)
+        header_info(info.keyring.ptr, out);
+    writer_done(&file);
+    return ok || error_within(err, "%s", path);
+}
+
 bool store_keys_peek(const char *dir, struct keyring_info *out, struct error *err)
 {
     struct disk d;
+    struct stat st;
 
+    if (stat(dir, &st) == 0 && S_ISREG(st.st_mode))
+        return peek_backup(dir, out, err);
     return disk_of(dir, &d, err) && (keyring_info_read(&d, out, err) || error_within(err, "%s", dir));
 }
 

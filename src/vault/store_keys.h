@@ -9,7 +9,10 @@
 #include "vault/keyring.h"
 #include "vault/store.h"
 
-/* What the keyring of dir/vault says in clear, without a secret. ERR_NOT_FOUND, ERR_DAMAGED. */
+/*
+ * What the keyring of dir/vault says in clear, without a secret; where dir is a file, the keyring in that back-up.
+ * ERR_NOT_FOUND, ERR_DAMAGED.
+ */
 bool store_keys_peek(const char *dir, struct keyring_info *out, struct error *err);
 /* Does the secret open it? Changes nothing. *place (NULL allowed): the unlocker, from 0. ERR_SEALED where it does not.
  */

@@ -2,102 +2,11 @@
 """Who opens the vault: unlockers, custodians at a terminal, rotation while objects arrive."""
 import json
 import os
-import pty
 import re
-import select
-import subprocess
 import threading
-import time
 
-import dimse
 import fanal as f
-
-CONSONANTS, VOWELS = "bdfghjklmnprstvz", "aiou"
-
-
-def without_secret(server, **env):
-    """The environment of somebody who does not know the passphrase."""
-    e = {k: v for k, v in server.env.items() if k != "FANAL_PASSPHRASE_FILE"}
-    return dict(e, **env)
-
-
-def run(server, *argv, env=None, **kw):
-    return subprocess.run([f.binary(), *map(str, argv)], env=env or server.env, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=120, check=False, **kw)
-
-
-def write(server, name, text):
-    path = os.path.join(server.base, name)
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
-    return path
-
-
-def shares_in(text):
-    """The shares that `key add custodians` printed, each as its words."""
-    return [" ".join(part.split("\n", 1)[1].split()) for part in text.strip().split("\n\n")]
-
-
-def another_word(word):
-    """A word that is one, and another."""
-    return word[:2] + CONSONANTS[(CONSONANTS.index(word[2]) + 1) % 16] + word[3:]
-
-
-class Terminal:
-    """A command with a terminal of its own; what it prints, and typing."""
-
-    def __init__(self, argv, env):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execve(argv[0], argv, env)
-        self.text = ""
-
-    def expect(self, what, seconds=60):
-        end = time.monotonic() + seconds
-        while not re.search(what, self.text):
-            if time.monotonic() > end:
-                raise RuntimeError(f"no {what!r} in {self.text[-600:]!r}")
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.text += os.read(self.fd, 4096).decode("utf-8", "replace")
-                except OSError:
-                    break
-        found = re.search(what, self.text)
-        if not found:
-            raise RuntimeError(f"it ended without {what!r}: {self.text[-600:]!r}")
-        seen, self.text = self.text[:found.end()], self.text[found.end():]
-        return seen
-
-    def type(self, line):
-        os.write(self.fd, line.encode() + b"\n")
-
-    def end(self):
-        seen = ""
-        while True:
-            try:
-                piece = os.read(self.fd, 4096)
-            except OSError:
-                break
-            if not piece:
-                break
-            seen += piece.decode("utf-8", "replace")
-        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        os.close(self.fd)
-        return status, self.text + seen
-
-
-def store(server, count, first=0, study="2.25.8800"):
-    a = dimse.Association(server.dicom, [(1, dimse.CT_STORAGE, [dimse.EXPLICIT_LE])])
-    statuses = [a.store(1, dimse.CT_STORAGE, f"2.25.8800.{first + i}", dimse.ct_data_set(f"2.25.8800.{first + i}", study=study))
-                for i in range(count)]
-    a.release()
-    return statuses
-
-
-def type_share(t, words, rows=4):
-    for row in range(rows):
-        t.expect(rf"words {row * 6 + 1} to {row * 6 + 6}: ")
-        t.type(" ".join(words.split()[row * 6:row * 6 + 6]))
+from keys_common import CONSONANTS, VOWELS, Terminal, another_word, run, shares_in, store, type_share, without_secret, write
 
 
 def unlockers(tap, server):

@@ -14,6 +14,7 @@
 /* Ten years: a lantern that goes dark because a certificate expired would be no lantern. */
 #define CERTIFICATE_DAYS 3650L
 #define NAMES_MAX 512
+#define PEM_BYTES_MAX 16384
 
 static bool add_extension(X509 *x, int nid, const char *value)
 {
@@ -65,11 +66,12 @@ static X509 *self_sign(EVP_PKEY *key, const char *host, const char *names)
 /* What a browser may call this machine: its host name, loopback, and each address the page and the witness door listen on. */
 static void subject_names(const struct room *room, const char *host, char *out, size_t cap)
 {
-    const struct conf_service *services[] = { &room->conf.https, &room->conf.witness };
+    const struct conf_service *services[] = { room == NULL ? NULL : &room->conf.https,
+                                              room == NULL ? NULL : &room->conf.witness };
     int n = snprintf(out, cap, "DNS:localhost,DNS:%s,IP:127.0.0.1,IP:::1", host);
 
     for (size_t j = 0; j < COUNT_OF(services); j++)
-        for (size_t i = 0; n >= 0 && (size_t)n < cap && i < services[j]->address_count; i++) {
+        for (size_t i = 0; services[j] != NULL && n >= 0 && (size_t)n < cap && i < services[j]->address_count; i++) {
             const struct sockaddr_storage *a = &services[j]->addresses[i];
             char text[INET6_ADDRSTRLEN];
 
@@ -107,7 +109,8 @@ static bool append_rule(struct room *room, struct span key, struct span certific
     return ok;
 }
 
-bool certificate_add(struct room *room, struct error *err)
+bool certificate_self_signed(const struct room *room, struct writer *key_out, struct writer *certificate_out,
+                      struct error *err)
 {
     char host[64] = "fanal", names[NAMES_MAX];
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -121,11 +124,29 @@ bool certificate_add(struct room *room, struct error *err)
     ok = x != NULL && key_pem != NULL && certificate_pem != NULL
          && PEM_write_bio_PrivateKey(key_pem, key, NULL, NULL, 0, NULL, NULL) == 1
          && PEM_write_bio_X509(certificate_pem, x) == 1;
-    ok = ok ? append_rule(room, bio_span(key_pem), bio_span(certificate_pem), err)
-            : error_set(err, ERR_IO, "making a TLS key and certificate");
+    if (ok) {
+        write_span(key_out, bio_span(key_pem));
+        write_span(certificate_out, bio_span(certificate_pem));
+        ok = writer_ok(key_out, err, "TLS key") && writer_ok(certificate_out, err, "certificate");
+    } else {
+        (void)error_set(err, ERR_IO, "making a TLS key and certificate");
+    }
     X509_free(x);
     EVP_PKEY_free(key);
     BIO_free(key_pem);
     BIO_free(certificate_pem);
+    return ok;
+}
+
+bool certificate_add(struct room *room, struct error *err)
+{
+    struct writer key = writer_new(PEM_BYTES_MAX), certificate = writer_new(PEM_BYTES_MAX);
+    bool ok = certificate_self_signed(room, &key, &certificate, err)
+              && append_rule(room, writer_span(&key), writer_span(&certificate), err);
+
+    if (key.ptr != NULL)
+        sodium_memzero(key.ptr, key.cap);
+    writer_done(&key);
+    writer_done(&certificate);
     return ok;
 }

@@ -12,13 +12,13 @@
 #include "base/file.h"
 #include "cmd/room/room.h"
 #include "vault/rules_keys.h"
-#include "vault/store_keys.h"
+#include "vault/store_backup.h"
 
 #define SECRET_BYTES_MAX 65536
 
 static const struct span nothing = { NULL, 0 };
 
-enum deed { DEED_LIST, DEED_ADD, DEED_REMOVE, DEED_ROTATE };
+enum deed { DEED_LIST, DEED_ADD, DEED_REMOVE, DEED_ROTATE, DEED_BACKUP };
 
 static const struct {
     const char *name;
@@ -29,6 +29,7 @@ static const struct {
     [DEED_ADD] = { "add", 1, "keys.added" },
     [DEED_REMOVE] = { "remove", 0, "keys.removed" },
     [DEED_ROTATE] = { "rotate", 0, "keys.rotated" },
+    [DEED_BACKUP] = { "back-up", 1, "keys.backed-up" },
 };
 
 struct keys_job {
@@ -40,7 +41,10 @@ struct keys_job {
     enum deed deed;
     unsigned number;            /* of the unlocker, from 1 */
     unsigned threshold, shares; /* of custodians */
-    int fd;                     /* owned: the new secret; -1 */
+    int fd;                     /* owned: the new secret, or the file of a back-up; -1 */
+    struct writer conf;         /* of a back-up, and then the back-up itself … */
+    struct writer bytes;
+    struct key_backup backup; /* … what it says of itself */
     struct error err;
 };
 
@@ -54,6 +58,11 @@ static void keys_end(struct room *room, struct keys_job *j)
     field_put_uint(&w, FIELD_GENERATION, info.generation);
     field_put_uint(&w, FIELD_MASTER_GENERATION, info.master_generation);
     field_put_uint(&w, FIELD_UNLOCKER_NUMBER, j->number);
+    if (j->deed == DEED_BACKUP) {
+        field_put_bytes(&w, FIELD_BACKUP_ID, span_of(j->backup.id, BACKUP_ID_BYTES));
+        field_put_uint(&w, FIELD_EXPIRES, j->backup.expires_us);
+        field_put_uint(&w, FIELD_MADE, j->backup.made_us);
+    }
     for (unsigned i = 0; i < KEYRING_UNLOCKERS; i++) {
         const struct unlocker *u = &info.unlockers[i];
         size_t mark;
@@ -74,7 +83,24 @@ static void keys_end(struct room *room, struct keys_job *j)
     writer_done(&w);
     session_release(room, j->session);
     file_close(&j->fd);
+    writer_done(&j->conf);
+    writer_done(&j->bytes);
     free(j);
+}
+
+/* The file is written once the log says that it exists: no copy of the keys is about that erasure does not know. */
+static void write_backup(struct job *job, struct vault_reader *reader)
+{
+    struct keys_job *j = (struct keys_job *)job;
+
+    (void)reader;
+    j->err = (struct error){ .code = ERR_NONE };
+    (void)(file_write_all(j->fd, writer_span(&j->bytes), &j->err) && file_sync(j->fd, &j->err));
+}
+
+static void backup_written(struct job *job, void *context)
+{
+    keys_end(context, (struct keys_job *)job);
 }
 
 static void fact_committed(struct room *room, struct awaited *self, const struct completion *c)
@@ -82,8 +108,38 @@ static void fact_committed(struct room *room, struct awaited *self, const struct
     struct keys_job *j = (struct keys_job *)((char *)self - offsetof(struct keys_job, awaited));
 
     if (!c->committed)
-        (void)error_set(&j->err, ERR_IO, "the keys are changed, but it could not be recorded");
+        (void)error_set(&j->err, ERR_IO, "it could not be recorded");
+    if (c->committed && j->deed == DEED_BACKUP) {
+        j->job = (struct job){ .run = write_backup, .done = backup_written };
+        j->err = (struct error){ .code = ERR_CLOSED, .text = "the vault is stopping" };
+        if (jobs_add(room->slow, &j->job))
+            return;
+        (void)error_set(&j->err, ERR_BUSY, "too many requests wait");
+    }
     keys_end(room, j);
+}
+
+static bool append_backed_up(struct room *room, struct keys_job *j, struct error *err)
+{
+    struct append a = { .kind = RECORD_RULE,
+                        .unit = SPAN_LIT("rules"),
+                        .received_us = clock_wall_us(room->clock),
+                        .cookie = &j->awaited };
+    struct writer w = writer_new(1024);
+    uint64_t position;
+    bool ok;
+
+    field_put_str(&w, FIELD_FACT, "keys-backed-up");
+    field_put_str(&w, FIELD_ACTOR, j->session->rights.actor);
+    field_put_bytes(&w, FIELD_BACKUP_ID, span_of(j->backup.id, BACKUP_ID_BYTES));
+    field_put_uint(&w, FIELD_MADE, j->backup.made_us);
+    field_put_uint(&w, FIELD_EXPIRES, j->backup.expires_us);
+    field_put_uint(&w, FIELD_GENERATION, j->backup.generation);
+    a.facts = writer_span(&w);
+    ok = writer_ok(&w, err, "fact") && vault_append(room->vault, &a, &position, err);
+    store_kick(room->store);
+    writer_done(&w);
+    return ok;
 }
 
 /* The rotation as a rule: an older keyring is known by it. cookie: who waits for its commit, or NULL. */
@@ -127,6 +183,8 @@ static void keys_done(struct job *job, void *context)
     writer_done(&more);
     if (ok && j->deed == DEED_ROTATE && append_rotated(room, j->session->rights.actor, &j->awaited, &j->err))
         return; /* fact_committed() answers */
+    if (ok && j->deed == DEED_BACKUP && append_backed_up(room, j, &j->err))
+        return;
     keys_end(room, j);
 }
 
@@ -179,6 +237,9 @@ static void keys_run(struct job *job, struct vault_reader *reader)
     case DEED_ROTATE:
         (void)store_keys_rotate(j->room->store, &j->err);
         break;
+    case DEED_BACKUP:
+        (void)store_backup(j->room->store, writer_span(&j->conf), j->backup.expires_us, &j->backup, &j->bytes, &j->err);
+        break;
     }
 }
 
@@ -228,11 +289,15 @@ void ask_keys(struct room *room, struct session *s, const struct message *m)
                             .threshold = (unsigned)(fields_uint(m->fields, FIELD_THRESHOLD, 0) & 0xff),
                             .shares = (unsigned)(fields_uint(m->fields, FIELD_SHARES, 0) & 0xff),
                             .fd = -1,
+                            .conf = writer_new(BACKUP_CONF_MAX),
+                            .bytes = writer_new(BACKUP_BYTES_MAX),
+                            .backup = { .expires_us = fields_uint(m->fields, FIELD_EXPIRES, 0) },
                             .err = { .code = ERR_CLOSED, .text = "the vault is stopping" } }; /* until it has run */
     if (deeds[deed].fds == 1) {
         j->fd = own->fds[0];
         own->fds[0] = -1;
     }
+    write_span(&j->conf, fields_text(m->fields, FIELD_CONFIGURATION));
     session_hold(room, s);
     if (jobs_add(room->slow, &j->job))
         return;

@@ -31,6 +31,7 @@ struct gate {
     struct lens_pool lenses;
     atomic_bool enrolled; /* an account exists: once true, for ever */
     atomic_bool stopping;
+    atomic_bool sealed; /* nobody has opened the vault: the key is not the page's own, and there is one answer */
 };
 
 void gate_init(struct gate *g, const struct log *log, const struct clock *clock);
@@ -38,6 +39,9 @@ void gate_done(struct gate *g);
 
 /* Takes over the channel of a JOIN. */
 void gate_join_vault(struct gate *g, struct channel vault);
+
+/* What is answered while the vault is sealed. */
+void sealed_answer(struct gate *g, struct http_answer *a);
 
 /* A FIND of the gate's own (tls-key, status): its only row, appended to *row. Any thread. */
 bool gate_find_own(struct gate *g, const char *query, int timeout_ms, struct writer *row, struct error *err);

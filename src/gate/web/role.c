@@ -61,6 +61,10 @@ static bool supervisor_says(struct web *w, int timeout_ms, struct error *err)
         return err->code == ERR_TIMEOUT;
     if (event.kind == ROLE_STOP)
         return error_set(err, ERR_CLOSED, "stopped");
+    if (event.kind == ROLE_JOIN && event.process == PROCESS_VAULT && atomic_load(&w->gate.sealed)) {
+        channel_close(&event.channel); /* the vault is open: its key and its page are another process's */
+        return error_set(err, ERR_CLOSED, "no longer sealed");
+    }
     if (event.kind == ROLE_JOIN && event.process == PROCESS_VAULT)
         gate_join_vault(&w->gate, event.channel);
     else if (event.kind == ROLE_JOIN && event.process == PROCESS_LENS)
@@ -89,6 +93,7 @@ static bool fetch_key(struct web *w, struct error *err)
             return false;
     if (!gate_find_own(&w->gate, "tls-key", WEB_KEY_WAIT_MS, &w->own, err))
         return error_within(err, "TLS key");
+    atomic_store(&w->gate.sealed, span_equal(fields_text(writer_span(&w->own), FIELD_STATE), SPAN_LIT("sealed")));
     w->key = text_of(fields_text(writer_span(&w->own), FIELD_TLS_KEY));
     w->certificate = text_of(fields_text(writer_span(&w->own), FIELD_TLS_CERTIFICATE));
     return (w->key != NULL && w->certificate != NULL) || error_set(err, ERR_NOT_FOUND, "the vault has no TLS key");

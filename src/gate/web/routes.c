@@ -167,7 +167,10 @@ void gate_answer(void *gate, void *connection, const struct http_request *r, str
     bool known;
     const struct route *route = find_route(http_method(r), span_str(http_path(r)), c.parts, &known);
 
-    if (connection == NULL)
+    if (atomic_load(&c.gate->sealed)) {
+        sealed_answer(c.gate, a);
+        route = NULL;
+    } else if (connection == NULL)
         answer_error(a, 503, "memory", "no memory for this connection");
     else if (route != NULL)
         run_route(&c, route);

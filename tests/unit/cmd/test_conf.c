@@ -26,6 +26,7 @@
     "[limits]\ndicom_connections = 16\nhttps_connections_per_address = 2\n"                                          \
     "[disk]\nreserve = 500 MiB\n"                                                                                  \
     "[scrub]\nrate = 20 MiB\ninterval = 48\n"                                                                      \
+    "[unseal]\nat_start = stay-sealed\n"                                                                          \
     "[store]\nsegment_size = 2 MiB\nbody_file_size = 3 MiB\n"                                                              \
     "[witness W]\nurl = https://10.0.0.7:8444\nca = w.pem\nkey = " WITNESS_KEY "\nevery = 2 h\n"                       \
     "[timestamp W]\nurl = http://tsa.test/tsr\naddress = 10.0.0.8\nca = /etc/tsa.pem\n"                               \
@@ -55,6 +56,7 @@ TEST(every_key_is_read)
     CHECK(c.disk_reserve == (uint64_t)500 << 20);
     CHECK(c.scrub_rate == (uint64_t)20 << 20 && c.scrub_interval_hours == 48);
     CHECK(c.segment_bytes == (uint64_t)2 << 20 && c.body_file_bytes == (uint64_t)3 << 20);
+    CHECK(c.at_start == UNSEAL_STAY_SEALED);
     conf_done(&c);
 }
 
@@ -66,6 +68,7 @@ TEST(nothing_is_needed)
     CHECK_ROW(err.text, conf_parse(SPAN_LIT(""), &c, &err));
     CHECK(strcmp(c.timezone, "UTC") == 0 && strcmp(c.ae, "FANAL") == 0 && c.peer_count == 0);
     CHECK(c.scrub_rate == CONF_SCRUB_RATE_DEFAULT && c.scrub_interval_hours == CONF_SCRUB_INTERVAL_DEFAULT);
+    CHECK(c.at_start == UNSEAL_ASK);
     conf_done(&c);
 }
 
@@ -114,6 +117,7 @@ TEST(what_is_wrong_is_named_with_its_line)
         { "section twice", "[site]\n[listen]\n[site]\n", "line 3: section is there" },
         { "peer twice", PEER PEER, "line 5: section is there" },
         { "sender twice", SENDER SENDER, "line 4: section is there" },
+        { "no way to open", "[unseal]\nat_start = hope\n", "line 2: at_start: ask, credential or stay-sealed" },
         { "key twice", "[site]\ntimezone = UTC\ntimezone = UTC\n", "line 3: timezone is there" },
         { "key continued that is no list", "[dicom]\nae = A\n  B\n", "line 3: ae is there" },
         { "site with a name", "[site X]\n", "line 1: [site] has no name" },

@@ -1,0 +1,185 @@
+/* Back-ups of the keyring: what is refused, and that a restored keyring gives no slot away twice. */
+#include "vault/store_backup.h"
+
+#include "store_test.h"
+
+#define CONF SPAN_LIT("[site]\ntimezone = UTC\n")
+#define DAY  UINT64_C(86400000000)
+
+struct fixture {
+    char dir[TEST_DIR_SIZE];
+    struct writer file;
+    struct key_backup made;
+};
+
+static void append(struct store *s, const char *unit)
+{
+    struct writer facts = writer_new(200);
+    struct append a = { .kind = RECORD_EVENT, .unit = span_str(unit), .received_us = test_wall_us };
+    struct error err = { 0 };
+    uint64_t position;
+
+    field_put_str(&facts, FIELD_EVENT, unit);
+    a.facts = writer_span(&facts);
+    if (!store_append(s, &a, &position, &err))
+        abort();
+    store_kick(s);
+    writer_done(&facts);
+}
+
+static struct store *open_store(struct fixture *f)
+{
+    struct store_options o = test_options();
+    struct error err = { 0 };
+    struct store *s = store_open(f->dir, &o, &err);
+
+    if (s == NULL) {
+        print_error("%s\n", err.text);
+        abort();
+    }
+    return s;
+}
+
+static void fixture_init(struct fixture *f, uint64_t expires_us)
+{
+    struct store_options o = test_options();
+    struct store *s;
+
+    *f = (struct fixture){ .file = writer_new(BACKUP_BYTES_MAX) };
+    test_dir(f->dir);
+    if (!store_create(f->dir, &o, NULL))
+        abort();
+    s = open_store(f);
+    append(s, "study:1");
+    append(s, "study:2");
+    if (!store_backup(s, CONF, expires_us, &f->made, &f->file, NULL))
+        abort();
+    append(s, "study:3"); /* a slot that was ready then */
+    append(s, "study:1");
+    store_close(s);
+}
+
+static void fixture_done(struct fixture *f)
+{
+    writer_done(&f->file);
+    test_remove(f->dir);
+}
+
+static void lose_keyring(struct fixture *f)
+{
+    char path[128];
+
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/vault/keyring.%d", f->dir, i);
+        unlink(path);
+    }
+}
+
+static bool restore(struct fixture *f, struct span secret, bool force, struct error *err)
+{
+    struct store_options o = test_options();
+    struct restored r;
+
+    o.secret = secret;
+    if (!store_restore(f->dir, &o, writer_span(&f->file), force, &r, err))
+        return false;
+    if (!span_equal(writer_span(&r.conf), CONF) || r.checkpoint.len == 0 || r.lost != 0)
+        abort();
+    writer_done(&r.conf);
+    writer_done(&r.checkpoint);
+    return true;
+}
+
+static void count_finding(void *context, const char *text)
+{
+    (void)context;
+    print_error("%s\n", text);
+}
+
+TEST(a_restored_keyring_opens_all_and_gives_no_slot_to_two_units)
+{
+    struct error err = { 0 };
+    struct fixture f;
+    struct store *s;
+    uint64_t findings = 0;
+
+    fixture_init(&f, 0);
+    lose_keyring(&f);
+    CHECK_OK(err, restore(&f, TEST_SECRET, false, &err));
+    s = open_store(&f);
+    append(s, "study:4");
+    append(s, "study:3");
+    store_close(s);
+    s = open_store(&f);
+    CHECK(store_committed_size(s) == 6);
+    for (uint64_t i = 0; i < 6; i++) {
+        struct writer facts = writer_new(1000);
+        struct entry e;
+
+        CHECK_OK(err, store_read_entry(s, i, &e, &facts, &err));
+        writer_done(&facts);
+    }
+    CHECK(store_verify(s, count_finding, NULL, &findings, &err) && findings == 0);
+    store_close(s);
+    fixture_done(&f);
+}
+
+static void swap_files(struct fixture *a, struct fixture *b)
+{
+    struct writer file = a->file;
+
+    a->file = b->file;
+    b->file = file;
+}
+
+TEST(what_must_not_be_restored_is_refused)
+{
+    struct error err = { 0 };
+    struct fixture f, other;
+    uint64_t wall = test_wall_us;
+
+    fixture_init(&f, test_wall_us + 30 * DAY);
+    CHECK(!restore(&f, TEST_SECRET, false, &err) && err.code == ERR_EXISTS);
+    lose_keyring(&f);
+    CHECK(!restore(&f, SPAN_LIT("key:0123456789abcdef0123456789abcdeF"), false, &err) && err.code == ERR_SEALED);
+    test_wall_us += 31 * DAY;
+    CHECK(!restore(&f, TEST_SECRET, false, &err) && err.code == ERR_REFUSED && strstr(err.text, "expired") != NULL);
+    fixture_init(&other, 0);
+    lose_keyring(&other);
+    swap_files(&f, &other);
+    CHECK(!restore(&f, TEST_SECRET, true, &err) && err.code == ERR_REFUSED && strstr(err.text, "another vault") != NULL);
+    swap_files(&f, &other);
+    CHECK_OK(err, restore(&f, TEST_SECRET, true, &err));
+    test_wall_us = wall;
+    fixture_done(&f);
+    fixture_done(&other);
+}
+
+/* Any length, any flipped bit: refused, and nothing is put in place. */
+TEST(a_cut_or_altered_back_up_is_refused)
+{
+    struct error err = { 0 };
+    struct fixture f;
+    size_t len;
+    char path[128];
+
+    fixture_init(&f, 0);
+    lose_keyring(&f);
+    len = f.file.len;
+    snprintf(path, sizeof path, "%s/vault/keyring.0", f.dir);
+    for (size_t cut = 0; cut < len; cut += cut < 200 ? 1 : 997) {
+        f.file.len = cut;
+        CHECK(!restore(&f, TEST_SECRET, true, &err));
+    }
+    f.file.len = len;
+    for (size_t at = 0; at < len; at += at < 100 ? 1 : 1013) {
+        f.file.ptr[at] ^= 0x20;
+        CHECK(!restore(&f, TEST_SECRET, true, &err) && access(path, F_OK) != 0);
+        f.file.ptr[at] ^= 0x20;
+    }
+    CHECK_OK(err, restore(&f, TEST_SECRET, false, &err));
+    fixture_done(&f);
+}
+
+TESTS(T(a_restored_keyring_opens_all_and_gives_no_slot_to_two_units), T(what_must_not_be_restored_is_refused),
+      T(a_cut_or_altered_back_up_is_refused))
