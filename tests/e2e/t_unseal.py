@@ -162,7 +162,7 @@ def through_systemd_creds(tap, server, plain):
     try:
         f.wait_for(lambda: listens(port) and listens(control), 10)
         device = f"swtpm:host=127.0.0.1,port={port}"
-        done = subprocess.run(["systemd-creds", "encrypt", "--name=fanal", "--with-key=tpm2", f"--tpm2-device={device}", "--tpm2-pcrs=",
+        done = subprocess.run(["systemd-creds", "encrypt", "--name=fanal", "--with-key=tpm2", f"--tpm2-device={device}", "--tpm2-pcrs=7",
                                plain, sealed], capture_output=True, text=True, timeout=60, check=False)
         if done.returncode == 0:
             done = subprocess.run(["systemd-creds", "decrypt", "--name=fanal", f"--tpm2-device={device}", sealed, out],
