@@ -518,10 +518,6 @@ static uint64_t rule_before(struct store *s, uint64_t position)
 }
 
 /*
- * One flipped bit must not keep everybody out: a rule that cannot be read is left out, loudly, and the walk goes on
- * behind it. verify names it.
- */
-/*
  * The rule before it, or, where its (authenticated) facts say that the ones between say nothing more, an older one:
  * a witness leaves a rule a minute, and a start must not read them all (docs/format.md, "Rules").
  */
@@ -532,6 +528,10 @@ static uint64_t rule_to_go_on_with(const struct look *l)
     return before < l->h.previous_rule ? before : l->h.previous_rule;
 }
 
+/*
+ * One flipped bit must not keep everybody out: a rule that cannot be read is left out, loudly, and the walk goes on
+ * behind it. verify names it.
+ */
 bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err)
 {
     uint64_t next = atomic_load(&s->newest_rule);

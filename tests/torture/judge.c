@@ -141,13 +141,13 @@ static bool check_record(struct store *s, const struct promises *p, uint64_t pos
         }
     writer_reset(facts);
     if (!store_read_entry(s, position, &e, facts, &why))
-        return (released && why.code == ERR_REFUSED) || error_set(err, ERR_DAMAGED, "record %llu: %s", (unsigned long long)position, why.text);
+        return (released && why.code == ERR_ERASED) || error_set(err, ERR_DAMAGED, "record %llu: %s", (unsigned long long)position, why.text);
     if (acked != NULL)
         ok = is_record(s, &e, writer_span(facts), acked->mark, &why);
     for (size_t i = 0; i < p->count && acked == NULL && !ok; i++)
         ok = p->records[i].mark->position == position
              && is_record(s, &e, writer_span(facts), p->records[i].mark, &why);
-    ok = ok || (acked == NULL && is_own(&e, writer_span(facts))) || (released && why.code == ERR_REFUSED);
+    ok = ok || (acked == NULL && is_own(&e, writer_span(facts))) || (released && why.code == ERR_ERASED);
     if (ok)
         return true;
     if (acked == NULL && e.kind == RECORD_EVENT)

@@ -238,7 +238,7 @@ static void killed_sealing(struct scene *x)
 }
 
 /* Segments and body files get full, and are sealed in the background: sidecars beside them, the scrub file after. */
-static void sealing_beside(struct scene *x)
+static void sealing_behind(struct scene *x)
 {
     static const struct scrub_options scrub = { .rate = 0 };
 
@@ -296,6 +296,48 @@ static void rotation(struct scene *x)
     scene_close(x);
 }
 
+static void erasing_before(struct scene *x)
+{
+    scene_open(x);
+    for (unsigned i = 0; i < 6; i++)
+        (void)scene_put(x, i % 2 == 0 ? RECORD_DICOM : RECORD_EVENT, i < 3 ? "study:1" : "study:2",
+                        i % 2 == 0 ? SCENE_SMALL : SCENE_NO_BODY);
+    scene_commit(x);
+    scene_close(x);
+}
+
+static bool is_erased(struct store *s, uint64_t position, struct error *err)
+{
+    struct writer facts = writer_new(1 << 20);
+    struct error why = { 0 };
+    struct entry e;
+    bool there = store_read_entry(s, position, &e, &facts, &why);
+
+    writer_done(&facts);
+    return (!there && why.code == ERR_ERASED)
+           || error_set(err, ERR_DAMAGED, "record %llu can still be read", (unsigned long long)position);
+}
+
+/* The data key of a unit is destroyed; from then on nothing brings it back. */
+static void erasing(struct scene *x)
+{
+    struct slot_erasure unit = { .slot = 0 };
+    struct error err = { 0 };
+
+    if (!scene_open(x) || !store_unit_slot(x->store, SPAN_LIT("study:1"), &unit.slot))
+        return;
+    store_tag(x->store, SPAN_LIT("study:1"), unit.tag);
+    for (uint64_t position = 0; position < 3; position++)
+        scene_release(x, position);
+    if (store_close_units(x->store, &unit, 1, &err) && store_erase_units(x->store, &unit, 1, &err))
+        for (uint64_t position = 0; position < 3; position++)
+            scene_promise(x, is_erased, position);
+    (void)scene_put(x, RECORD_DICOM, "study:1", SCENE_SMALL); /* begins with another key */
+    (void)scene_put(x, RECORD_EVENT, "study:2", SCENE_NO_BODY);
+    scene_commit(x);
+    scene_close(x);
+}
+
 static void creating(struct scene *x)
 {
     scene_create(x);
@@ -310,6 +352,7 @@ const struct scenario scenarios[] = {
     { .name = "batches", .play = batches },
     { .name = "body-files", .play = body_files },
     { .name = "creating", .play = creating, .from_nothing = true },
+    { .name = "erasing", .before = erasing_before, .play = erasing },
     { .name = "keyring", .before = keyring_before, .play = keyring, .costly = true },
     { .name = "killed", .play = killed },
     { .name = "killed-large", .play = killed_large, .costly = true },
@@ -318,7 +361,7 @@ const struct scenario scenarios[] = {
     { .name = "reopened", .play = reopened },
     { .name = "rotation", .before = rotation_before, .play = rotation, .costly = true },
     { .name = "sealing", .play = sealing, .costly = true },
-    { .name = "sealing-beside", .play = sealing_beside },
+    { .name = "sealing-behind", .play = sealing_behind },
     { .name = "sealing-large", .play = sealing_large, .costly = true },
     { .name = "segments", .play = segments },
     { .name = "tiles", .play = tiles, .costly = true },

@@ -1,7 +1,9 @@
 /*
- * One flipped bit anywhere in a store at rest: verify names it, before and after a restart, and nothing is cut for it.
+ * One flipped bit anywhere in a store: verify names it, before and after a restart, what it hit is refused, and nothing
+ * is cut for it but a last commit that was never confirmed. A sample; with FANAL_TORTURE=full every bit of a small store.
  */
 #include "store_test.h"
+#include "vault/format.h"
 
 #define FILES_MAX 64
 
@@ -162,4 +164,168 @@ TEST(every_flipped_bit_is_named)
     test_remove(dir);
 }
 
-TESTS(T(every_flipped_bit_is_named))
+/* How far apart the bits lie that are tried: 1 in full. */
+static size_t stride(void)
+{
+    const char *torture = getenv("FANAL_TORTURE");
+
+    return torture != NULL && strcmp(torture, "full") == 0 ? 1 : 4001;
+}
+
+static const size_t small_lengths[] = { 0, 10, 300, SIZE_MAX, 700, SIZE_MAX };
+
+/* Six commits of one record; confirmed at closing only. */
+static struct store *make_small(const char *dir, struct tuning *t)
+{
+    struct store_options o = test_options();
+    struct store *s;
+    uint64_t position;
+
+    *t = TUNING_DEFAULT;
+    t->no_idle_confirm = true;
+    o.tuning = t;
+    if (!store_create(dir, &o, NULL) || (s = store_open(dir, &o, NULL)) == NULL)
+        abort();
+    for (unsigned i = 0; i < COUNT_OF(small_lengths); i++)
+        if (!test_append(s, small_lengths[i] == SIZE_MAX ? RECORD_EVENT : i % 2 == 0 ? RECORD_DICOM : RECORD_HL7, "study:1",
+                         i, small_lengths[i], &position, NULL)
+            || test_wait(s, 1) != 1)
+            abort();
+    return s;
+}
+
+static bool is_segment(const struct image *f)
+{
+    return f->len > 0 && (strstr(f->path, "/log/") != NULL || strstr(f->path, "/body/") != NULL);
+}
+
+TEST(every_bit_of_a_small_store_is_named)
+{
+    struct images *all = calloc(1, sizeof *all);
+    struct tuning t;
+    char dir[64];
+    size_t tried = 0, begin = (size_t)getpid() % stride();
+
+    CHECK(all != NULL);
+    test_dir(dir);
+    store_close(make_small(dir, &t));
+    gather(dir, all);
+    for (size_t i = 0; i < all->count; i++)
+        for (size_t bit = begin; is_segment(&all->files[i]) && bit < all->files[i].len * 8; bit += stride(), tried++)
+            try_flip(state_, dir, &all->files[i], bit / 8, (unsigned)(bit % 8), COUNT_OF(small_lengths));
+    print_message("# %zu bits of segments at rest\n", tried);
+    CHECK(tried > 10);
+    for (size_t i = 0; i < all->count; i++)
+        free(all->files[i].bytes);
+    free(all);
+    test_remove(dir);
+}
+
+/* Each record is as it was, or refused; how many are refused. */
+static size_t refused(void **state_, struct store *s, uint64_t size)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < size; i++) {
+        struct error err = { 0 };
+        bool same = test_same(s, i, i, small_lengths[i], &err);
+
+        CHECK(same || err.code == ERR_DAMAGED);
+        n += same ? 0 : 1;
+    }
+    return n;
+}
+
+static void copy_store(const struct images *all, const char *from, const char *to)
+{
+    static const char *const dirs[] = { "",        "/vault",        "/vault/log",         "/vault/body",
+                                        "/vault/ledger", "/vault/ledger/tile", "/vault/cut" };
+    char path[400];
+
+    for (size_t i = 0; i < COUNT_OF(dirs); i++) {
+        snprintf(path, sizeof path, "%s%s", to, dirs[i]);
+        (void)mkdir(path, 0700);
+    }
+    for (unsigned c = 1; c <= BODY_CLASS_COUNT; c++) {
+        snprintf(path, sizeof path, "%s/vault/%s", to, body_class_dirs[c]);
+        (void)mkdir(path, 0700);
+    }
+    snprintf(path, sizeof path, "%s/vault/body/large", to);
+    (void)mkdir(path, 0700);
+    for (size_t i = 0; i < all->count; i++) {
+        int fd;
+
+        snprintf(path, sizeof path, "%s%s", to, all->files[i].path + strlen(from));
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        if (fd < 0 || write(fd, all->files[i].bytes, all->files[i].len) != (ssize_t)all->files[i].len)
+            abort();
+        close(fd);
+    }
+}
+
+/* After a restart of a store that was not closed: five commits are confirmed by the next one's marker, the last is not. */
+static void restart_flipped(void **state_, const struct images *all, const char *dir, size_t file, size_t bit)
+{
+    struct store_options o = test_options();
+    struct image f = all->files[file];
+    struct error err = { 0 };
+    uint64_t findings = 0, size;
+    struct store *s;
+    char after[64];
+
+    test_dir(after);
+    copy_store(all, dir, after);
+    snprintf(f.path, sizeof f.path, "%s%s", after, all->files[file].path + strlen(dir));
+    poke(&f, bit / 8, f.bytes[bit / 8] ^ (uint8_t)(1u << bit % 8));
+    s = store_open(after, &o, &err);
+    CHECK_OK(err, s != NULL);
+    size = store_committed_size(s);
+    CHECK(size >= COUNT_OF(small_lengths) - 1);
+    CHECK(store_verify(s, remember, NULL, &findings, &err));
+    if (findings == 0) { /* then it was in the last commit, which is cut and told */
+        CHECK(refused(state_, s, COUNT_OF(small_lengths) - 1) == 0);
+        CHECK(!test_same(s, COUNT_OF(small_lengths) - 1, COUNT_OF(small_lengths) - 1, SIZE_MAX, &err)
+              || size > COUNT_OF(small_lengths));
+    } else {
+        CHECK(refused(state_, s, COUNT_OF(small_lengths) - 1) <= 1);
+    }
+    store_close(s);
+    test_remove(after);
+}
+
+TEST(every_bit_of_a_live_tail_is_named)
+{
+    struct images *all = calloc(1, sizeof *all);
+    struct tuning t;
+    struct store *s;
+    char dir[64];
+    size_t tried = 0, begin = (size_t)getpid() % stride();
+
+    CHECK(all != NULL);
+    test_dir(dir);
+    s = make_small(dir, &t);
+    gather(dir, all);
+    for (size_t i = 0; i < all->count; i++)
+        for (size_t bit = begin; is_segment(&all->files[i]) && bit < all->files[i].len * 8; bit += stride(), tried++) {
+            const struct image *f = &all->files[i];
+            struct error err = { 0 };
+            uint64_t findings = 0;
+
+            poke(f, bit / 8, f->bytes[bit / 8] ^ (uint8_t)(1u << bit % 8));
+            if (!store_verify(s, remember, NULL, &findings, &err) || findings == 0)
+                print_error("%s bit %zu: %s\n", f->path, bit, err.text);
+            CHECK(findings > 0);
+            CHECK(refused(state_, s, COUNT_OF(small_lengths)) <= 1);
+            poke(f, bit / 8, f->bytes[bit / 8]);
+            restart_flipped(state_, all, dir, i, bit);
+        }
+    print_message("# %zu bits of a live tail\n", tried);
+    CHECK(tried > 10);
+    store_close(s);
+    for (size_t i = 0; i < all->count; i++)
+        free(all->files[i].bytes);
+    free(all);
+    test_remove(dir);
+}
+
+TESTS(T(every_flipped_bit_is_named), T(every_bit_of_a_small_store_is_named), T(every_bit_of_a_live_tail_is_named))
