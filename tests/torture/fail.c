@@ -120,6 +120,7 @@ static bool judge_tape(struct run *r, const struct scenario *s, const struct tap
     bool ok = true;
 
     promises_begin(&promises);
+    promises.calls_failed = true;
     platter_begin(&p, t);
     while (p.at < t->count) {
         if (t->deeds[p.at].type == DEED_MARK)

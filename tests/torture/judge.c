@@ -119,10 +119,14 @@ static bool is_record(struct store *s, const struct entry *e, struct span facts,
     return !e->has_body || same_body(s, e->position, m, err);
 }
 
-/* The store writes one record by itself: what a recovery cut off. */
-static bool is_own(const struct entry *e, struct span facts)
+/* What the store writes by itself: what a recovery cut off. */
+static bool is_own(const struct promises *p, const struct entry *e, struct span facts)
 {
-    return e->kind == RECORD_EVENT && span_equal(fields_text(facts, FIELD_EVENT), SPAN_LIT("recovery.cut"));
+    const struct span event = fields_text(facts, FIELD_EVENT);
+
+    return e->kind == RECORD_EVENT
+           && (span_equal(event, SPAN_LIT("recovery.cut"))
+               || (p->calls_failed && span_equal(event, SPAN_LIT("scrub.damaged"))));
 }
 
 /* Position p holds what was acknowledged there, or else one of what may be there. */
@@ -147,7 +151,7 @@ static bool check_record(struct store *s, const struct promises *p, uint64_t pos
     for (size_t i = 0; i < p->count && acked == NULL && !ok; i++)
         ok = p->records[i].mark->position == position
              && is_record(s, &e, writer_span(facts), p->records[i].mark, &why);
-    ok = ok || (acked == NULL && is_own(&e, writer_span(facts))) || (released && why.code == ERR_ERASED);
+    ok = ok || (acked == NULL && is_own(p, &e, writer_span(facts))) || (released && why.code == ERR_ERASED);
     if (ok)
         return true;
     if (acked == NULL && e.kind == RECORD_EVENT)

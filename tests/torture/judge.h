@@ -13,6 +13,7 @@
 /* The marks so far, put together. All borrow from the tape. */
 struct promises {
     bool created;
+    bool calls_failed; /* not only the power: a seal may be said to be lost that was never promised */
     size_t taken; /* marks */
     struct promised {
         const struct mark *mark;
