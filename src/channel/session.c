@@ -342,6 +342,20 @@ bool session_get(struct session *s, uint64_t position, uint64_t offset, size_t l
     return true;
 }
 
+bool session_fetch(struct session *s, enum verb verb, struct span request, struct span *reply, struct span *bytes,
+                   struct error *err)
+{
+    uint64_t got;
+
+    if (!session_call(s, verb, request, reply, err))
+        return false;
+    got = fields_uint(*reply, FIELD_LENGTH, 0);
+    if (got > SESSION_BUFFER_BYTES)
+        return broken_by(s, "more bytes than the buffer holds", err);
+    *bytes = span_of(s->shared.ptr, (size_t)got);
+    return true;
+}
+
 /* ---- put ---- */
 
 /* Waits until the vault has taken something. */

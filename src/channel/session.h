@@ -56,6 +56,12 @@ bool session_find(struct session *s, struct span request, session_row *row, void
 bool session_get(struct session *s, uint64_t position, uint64_t offset, size_t len, struct span request,
                  struct span *out, struct error *err);
 
+/*
+ * A request whose answer has bytes in the shared buffer (`length` of them). *reply and *bytes borrow until the next call.
+ */
+bool session_fetch(struct session *s, enum verb verb, struct span request, struct span *reply, struct span *bytes,
+                   struct error *err);
+
 /* Put, in this order: begin, (room, fill)*, end. One object at a time. */
 
 /*

@@ -113,6 +113,19 @@ const struct cli_command cli_commands[] = {
       "For a DIR whose keyring is lost or damaged in both copies. What was made after the\n"
       "back-up is named as lost. The configuration of then becomes DIR/fanal.conf.restored.\n"
       "  --force        in place of a keyring that is there, or from a back-up that has expired\n\n" SECRET_HELP },
+    { "follow", cmd_follow, "[--once] [--pin FINGERPRINT] DIR [HOST:PORT] | --from FOLDER [--vkey KEY] DIR",
+      "Keep a verified copy of another machine's vault",
+      "The first time, with --pin and HOST:PORT, makes DIR a twin of the machine there and\n"
+      "prints the certificate that belongs into that machine's fanal.conf ([twin NAME]).\n"
+      "Then follows in the foreground; needs no secret. Resumes where it was. Exits 1 where\n"
+      "what comes is not the history that was followed: what it has, it keeps.\n\n"
+      "  --once         ends when nothing is left to take\n"
+      "  --from FOLDER  takes a copy of a vault directory instead (one-way links)\n"
+      "  --vkey KEY     whose checkpoints are believed, where nothing was followed yet\n" },
+    { "promote", cmd_promote, "[--key-file F] DIR", "Make a twin a first machine",
+      "Verifies, opens, records the promotion and what was the last record received; takes\n"
+      "over the first's fanal.conf but for [listen]. Then fanal serve DIR accepts stores.\n"
+      "Switch the old machine off before. May be given again where it was interrupted.\n\n" SECRET_HELP },
     { "send", cmd_send, "[--aet A] [--aec B] FILE… HOST:PORT", "Send DICOM files to an application entity",
       "Each file goes in its own transfer syntax, its data set unchanged. A line for each\n"
       "says what became of it; exit code 0 where all were kept, 1 where some were not.\n\n"

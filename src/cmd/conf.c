@@ -10,6 +10,7 @@
 
 static bool peer_new(struct parse *p, struct span name);
 static bool sender_new(struct parse *p, struct span name);
+static bool twin_new(struct parse *p, struct span name);
 
 static const struct {
     const char *name;
@@ -24,6 +25,7 @@ static const struct {
     [SECTION_PEER] = { "peer", true, peer_new },
     [SECTION_SENDER] = { "sender", true, sender_new },  [SECTION_WITNESS] = { "witness", true, conf_witness_new },
     [SECTION_TIMESTAMP] = { "timestamp", true, conf_timestamp_new }, [SECTION_LOG] = { "log", true, conf_log_new },
+    [SECTION_TWIN] = { "twin", true, twin_new },        [SECTION_FOLLOW] = { "follow", false, NULL },
 };
 
 /* Keeps the first error only. */
@@ -77,6 +79,20 @@ static bool sender_new(struct parse *p, struct span name)
         return conf_wrong(p, p->line, "more than %d senders", CONF_SENDERS_MAX);
     c->senders[c->sender_count] = (struct conf_sender){ .keep_unsupported = false };
     (void)span_to_str(name, c->senders[c->sender_count++].name, CONF_NAME_SIZE);
+    return true;
+}
+
+static bool twin_new(struct parse *p, struct span name)
+{
+    struct conf *c = &p->conf;
+
+    for (size_t i = 0; i < c->twin_count; i++)
+        if (span_equal(name, span_str(c->twins[i].name)))
+            return conf_wrong(p, p->line, "section is there already");
+    if (c->twin_count == CONF_TWINS_MAX)
+        return conf_wrong(p, p->line, "more than %d twins", CONF_TWINS_MAX);
+    c->twins[c->twin_count] = (struct conf_twin){ .alarm_minutes = CONF_TWIN_ALARM_DEFAULT };
+    (void)span_to_str(name, c->twins[c->twin_count++].name, CONF_NAME_SIZE);
     return true;
 }
 
@@ -209,7 +225,9 @@ static bool listen_is_allowed(struct parse *p)
 {
     const struct conf *c = &p->conf;
 
-    if (c->listen_public || (all_local(&c->dicom) && all_local(&c->hl7) && all_local(&c->https) && all_local(&c->witness)))
+    if (c->listen_public
+        || (all_local(&c->dicom) && all_local(&c->hl7) && all_local(&c->https) && all_local(&c->witness)
+            && all_local(&c->follow)))
         return true;
     return conf_wrong(p, p->line, "[listen] has an address that is neither loopback nor private; public = yes allows it");
 }
@@ -217,7 +235,7 @@ static bool listen_is_allowed(struct parse *p)
 bool conf_parse(struct span text, struct conf *out, struct error *err)
 {
     struct parse p = { .conf = { .timezone = "UTC", .ae = "FANAL" }, .left = text, .err = { .code = ERR_NONE } };
-    struct conf_service *services[] = { &p.conf.dicom, &p.conf.hl7, &p.conf.https, &p.conf.witness };
+    struct conf_service *services[] = { &p.conf.dicom, &p.conf.hl7, &p.conf.https, &p.conf.witness, &p.conf.follow };
     int bad_line;
 
     if (text.len > CONF_BYTES_MAX)

@@ -20,6 +20,8 @@
 #define CONF_NETWORKS_MAX        32 /* addresses of one peer or sender */
 #define CONF_LISTEN_MAX          4  /* addresses of one service: descriptors of one message */
 #define CONF_STORAGE_CLASSES_MAX 64
+#define CONF_TWINS_MAX           8
+#define CONF_TWIN_ALARM_DEFAULT  15 /* minutes */
 
 #define CONF_ANCHORS_MAX         16 /* witnesses and time stamps together */
 #define CONF_LOGS_MAX            16
@@ -40,6 +42,8 @@
 #define CONF_TIMESTAMP_EVERY_S 3600
 #define CONF_EVERY_LEAST_S     1
 #define CONF_EVERY_MOST_S      (31 * 86400)
+#define CONF_FINGERPRINT_SIZE 65 /* SHA-256 of a certificate: 64 hex digits */
+#define CONF_ENDPOINT_SIZE    64
 
 /* Scrubbing reads that much, at most, and begins a round that often: a terabyte takes a day and a half. */
 #define CONF_SCRUB_RATE_DEFAULT     ((uint64_t)8 << 20)
@@ -102,6 +106,20 @@ struct conf_log {
     struct vkey key;
 };
 
+/* One that may follow (docs/twin.md). */
+struct conf_twin {
+    char name[CONF_NAME_SIZE];
+    char certificate[CONF_FINGERPRINT_SIZE];
+    unsigned alarm_minutes;
+};
+
+/* Of a twin: whom it follows. first is empty where nobody is followed. */
+struct conf_follow {
+    char first[CONF_ENDPOINT_SIZE]; /* address:port */
+    char pin[CONF_FINGERPRINT_SIZE];
+    unsigned alarm_minutes;
+};
+
 /* One service of [listen] and its limits. */
 struct conf_service {
     struct sockaddr_storage addresses[CONF_LISTEN_MAX];
@@ -120,7 +138,7 @@ struct conf {
     char timezone[CONF_ZONE_SIZE];
     char user[CONF_USER_SIZE]; /* empty: chosen at start (docs/operations.md) */
     bool listen_public;        /* public addresses are allowed in [listen] */
-    struct conf_service dicom, hl7, https, witness;
+    struct conf_service dicom, hl7, https, witness, follow;
     char ae[CONF_AE_SIZE];
     char storage_classes[CONF_STORAGE_CLASSES_MAX][CONF_UID_SIZE]; /* private ones, beside those of PS3.6 */
     size_t storage_class_count;
@@ -137,6 +155,9 @@ struct conf {
     size_t anchor_count;
     struct conf_log *logs; /* owned; NULL where there is none */
     size_t log_count;
+    struct conf_twin twins[CONF_TWINS_MAX];
+    size_t twin_count;
+    struct conf_follow following;
 };
 
 /* Reads the text of a fanal.conf. ERR_USAGE with "line N: what"; ERR_MEMORY. conf_done() frees *out. */

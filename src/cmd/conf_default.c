@@ -20,6 +20,8 @@ static const char text[] =
     "https = 127.0.0.1:8443\n"
     "# Where other logs have their checkpoints cosigned ([log X]).\n"
     "#witness = 127.0.0.1:8444\n"
+    "# The door for twins: fanal follow on a second machine.\n"
+    "#follow = 10.0.0.5:7443\n"
     "# Addresses that are neither loopback nor private (RFC 1918, RFC 4193) are refused without this.\n"
     "#public = yes\n"
     "\n"
@@ -86,7 +88,12 @@ static const char text[] =
     "#\n"
     "# And whose checkpoints this Fanal cosigns.\n"
     "#[log OTHER]\n"
-    "#vkey = fanal/…+…   (fanal status there: log_vkey)\n";
+    "#vkey = fanal/…+…   (fanal status there: log_vkey)\n"
+    "\n"
+    "# A second machine that may copy everything, encrypted: its certificate, as fanal follow prints it.\n"
+    "#[twin SECOND]\n"
+    "#certificate = 0000000000000000000000000000000000000000000000000000000000000000\n"
+    "#alarm = 15\n";
 
 const char *conf_default_text(void)
 {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "channel/pinned.h"
 #include "cmd/conf_parse.h"
 #include "vault/space.h"
 
@@ -312,6 +313,46 @@ LIMIT_SETTERS(dicom)
 LIMIT_SETTERS(hl7)
 LIMIT_SETTERS(https)
 
+static bool set_listen_follow(struct parse *p, struct span value)
+{
+    return set_listen(p, value, &p->conf.follow);
+}
+
+static bool set_fingerprint(struct parse *p, struct span value, char out[CONF_FINGERPRINT_SIZE])
+{
+    return fingerprint_parse(value, out)
+           || conf_wrong(p, p->line, "the SHA-256 of a certificate belongs here: 64 hex digits");
+}
+
+static bool set_twin_certificate(struct parse *p, struct span value)
+{
+    return set_fingerprint(p, value, p->conf.twins[p->conf.twin_count - 1].certificate);
+}
+
+static bool set_twin_alarm(struct parse *p, struct span value)
+{
+    return set_number(p, value, 1, 100000, &p->conf.twins[p->conf.twin_count - 1].alarm_minutes);
+}
+
+static bool set_follow_first(struct parse *p, struct span value)
+{
+    struct sockaddr_storage address;
+
+    if (!conf_listen_parse(value, &address) || !span_to_str(value, p->conf.following.first, CONF_ENDPOINT_SIZE))
+        return conf_wrong(p, p->line, "address:port of the first machine belongs here, like 10.0.0.5:7443");
+    return true;
+}
+
+static bool set_follow_pin(struct parse *p, struct span value)
+{
+    return set_fingerprint(p, value, p->conf.following.pin);
+}
+
+static bool set_follow_alarm(struct parse *p, struct span value)
+{
+    return set_number(p, value, 1, 100000, &p->conf.following.alarm_minutes);
+}
+
 /* ---- the table ---- */
 
 const struct conf_key conf_keys[] = {
@@ -321,6 +362,7 @@ const struct conf_key conf_keys[] = {
     { SECTION_LISTEN, "hl7", set_listen_hl7, true, false },
     { SECTION_LISTEN, "https", set_listen_https, true, false },
     { SECTION_LISTEN, "witness", set_listen_witness, true, false },
+    { SECTION_LISTEN, "follow", set_listen_follow, true, false },
     { SECTION_LISTEN, "public", set_listen_public, false, false },
     { SECTION_DICOM, "ae", set_our_ae, false, false },
     { SECTION_DICOM, "storage_classes", set_storage_classes, true, false },
@@ -353,6 +395,11 @@ const struct conf_key conf_keys[] = {
     { SECTION_TIMESTAMP, "ca", conf_anchor_ca, false, true },
     { SECTION_TIMESTAMP, "every", conf_anchor_every, false, false },
     { SECTION_LOG, "vkey", conf_log_vkey, false, true },
+    { SECTION_TWIN, "certificate", set_twin_certificate, false, true },
+    { SECTION_TWIN, "alarm", set_twin_alarm, false, false },
+    { SECTION_FOLLOW, "first", set_follow_first, false, false },
+    { SECTION_FOLLOW, "pin", set_follow_pin, false, false },
+    { SECTION_FOLLOW, "alarm", set_follow_alarm, false, false },
 };
 
 const size_t conf_key_count = COUNT_OF(conf_keys);

@@ -15,6 +15,7 @@ static const struct {
     { "web", web_role_run },     { "lens", lens_role_run },
     { "relay", relay_role_run }, { "witness", witness_role_run },
     { "recheck", recheck_role_run },
+    { "follow", follow_listener_run }, { "pull", pull_role_run },
 };
 
 static int role_run(const char *name)

@@ -18,6 +18,7 @@
 #include "cmd/room/serve.h"
 #include "cmd/secret.h"
 #include "cmd/tuned.h"
+#include "vault/twin.h"
 
 #define SOCKET_NAME "run/fanal.sock"
 
@@ -83,6 +84,7 @@ static int own_vault(const char *dir, struct writer *secret, struct channel *cha
         struct vault_options options = {
             .store = { .clock = &clock_system, .log = &room->log, .secret = writer_span(secret),
                        .reserve_bytes = room->conf.disk_reserve, .tuning = &tuning },
+            .twin = twin_is_here(dir),
             .timezone = room->conf.timezone,
         };
 

@@ -12,6 +12,7 @@
 #include "cmd/secret.h"
 #include "cmd/status_anchors.h"
 #include "vault/anchor_query.h"
+#include "vault/twin.h"
 #include "vault/vault.h"
 
 /* One name and what it is: a line for people, a member for scripts. Names and values here are the vault's own. */
@@ -59,20 +60,55 @@ static bool print_status(void *context, struct span row)
     return true;
 }
 
+/* A twin that nobody serves: what it knows of itself needs no secret. False where it is not that. */
+static bool print_sealed_twin(const struct options *o, struct error *err)
+{
+    struct twin_figures figures;
+    struct writer row = writer_new(4096);
+    uint64_t now = clock_wall_us(&clock_system);
+    struct vkey key;
+    bool ok = twin_figures_of(o->arguments[0], &figures, err);
+
+    if (ok) {
+        follow_vkey(figures.vault_id, figures.public_key, &key);
+        field_put_str(&row, FIELD_TWIN, key.name);
+        field_put_uint(&row, FIELD_TWIN_POSITION, figures.size);
+        field_put_uint(&row, FIELD_TWIN_SECONDS,
+                       figures.current_us == 0 || now < figures.current_us ? 0 : (now - figures.current_us) / 1000000);
+        field_put_uint(&row, FIELD_LATEST, figures.current_us);
+        field_put_uint(&row, FIELD_WRITTEN, figures.written_us);
+        field_put_uint(&row, FIELD_TWIN_APPLIED, figures.applied);
+        field_put_bytes(&row, FIELD_DIGEST, span_of(figures.root.bytes, HASH_BYTES));
+        (void)print_status((void *)(uintptr_t)o, writer_span(&row));
+        if (o->json)
+            (void)fputs("}\n", stdout);
+    }
+    writer_done(&row);
+    return ok;
+}
+
 int cmd_status(int argc, char **argv)
 {
     struct options o;
     struct local l;
     struct error err = { 0 };
     struct writer request = writer_new(256);
+    int fd = -1;
     bool ok;
 
     if (!options_parse(argc, argv, 1, OPTION_JSON, &o))
         return 2;
     field_put_str(&request, FIELD_QUERY, "status");
+    if (twin_is_here(o.arguments[0]) && (fd = local_connect(o.arguments[0], &err)) < 0) {
+        writer_done(&request);
+        return print_sealed_twin(&o, &err) ? 0 : command_failed("status", &err);
+    }
+    if (fd >= 0)
+        (void)close(fd);
     ok = local_open(&l, o.arguments[0], o.key_file, &err)
          && session_find(l.session, writer_span(&request), print_status, &o, &err)
-         && status_anchors(l.session, o.json, &err);
+         /* a twin has no anchors: its heads are its first's */
+         && (twin_is_here(o.arguments[0]) || status_anchors(l.session, o.json, &err));
     if (ok && o.json)
         (void)fputs("}\n", stdout);
     local_close(&l);

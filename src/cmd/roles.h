@@ -16,6 +16,8 @@ int lens_role_run(int control_fd);
 int relay_role_run(int control_fd);
 int witness_role_run(int control_fd);
 int recheck_role_run(int control_fd);
+int follow_listener_run(int control_fd);
+int pull_role_run(int control_fd);
 
 int cmd_init(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
@@ -32,6 +34,8 @@ int cmd_restore_keys(int argc, char **argv);
 int cmd_key(int argc, char **argv);
 int cmd_unseal(int argc, char **argv);
 int cmd_send(int argc, char **argv);
+int cmd_follow(int argc, char **argv);
+int cmd_promote(int argc, char **argv);
 int cmd_user(int argc, char **argv);
 int cmd_erase(int argc, char **argv);
 int cmd_approve(int argc, char **argv);

@@ -21,12 +21,15 @@
 #include "cmd/secret.h"
 #include "cmd/serve_secret.h"
 #include "cmd/supervisor.h"
+#include "cmd/twin_dir.h"
 
 #define LISTEN_BACKLOG 128
 
-enum { DICOM, HL7, HTTPS, WITNESS, SERVICES };
+enum { DICOM, HL7, HTTPS, WITNESS, FOLLOW, SERVICES };
 
-static const char *const service_names[SERVICES] = { [DICOM] = "dicom", [HL7] = "hl7", [HTTPS] = "https", [WITNESS] = "witness" };
+static const char *const service_names[SERVICES] = {
+    [DICOM] = "dicom", [HL7] = "hl7", [HTTPS] = "https", [WITNESS] = "witness", [FOLLOW] = "follow",
+};
 
 struct service {
     int sockets[CONF_LISTEN_MAX];
@@ -51,12 +54,25 @@ struct serve {
     struct writer ports;
     struct writer vault_settings;
     struct writer relay_settings;
+    bool twin; /* only the page is served, and the first is followed (docs/twin.md) */
+    struct writer pull_settings;
     struct log log;
 };
 
 static const struct conf_service *conf_of(const struct conf *c, size_t service)
 {
-    return service == DICOM ? &c->dicom : service == HL7 ? &c->hl7 : service == HTTPS ? &c->https : &c->witness;
+    switch (service) {
+    case DICOM:
+        return &c->dicom;
+    case HL7:
+        return &c->hl7;
+    case HTTPS:
+        return &c->https;
+    case WITNESS:
+        return &c->witness;
+    default: /* the last one */
+        return &c->follow;
+    }
 }
 
 static void format_address(const struct sockaddr_storage *a, char out[64])
@@ -125,7 +141,7 @@ static bool open_service(struct serve *s, size_t service, struct error *err)
 static bool open_doors(struct serve *s, struct error *err)
 {
     for (size_t i = 0; i < SERVICES; i++)
-        if (!open_service(s, i, err))
+        if ((!s->twin || i == HTTPS) && !open_service(s, i, err))
             return false;
     s->local_fd = data_dir_listen(&s->dir, err);
     return s->local_fd >= 0 && writer_ok(&s->ports, err, "ports")
@@ -138,6 +154,9 @@ static bool read_all(struct serve *s, const char *path, const char *key_file, st
         return false;
     if (!conf_parse(writer_span(&s->conf_text), &s->conf, err))
         return error_within(err, "%s/fanal.conf", path);
+    s->twin = twin_dir_is(path);
+    if (s->twin && s->conf.following.first[0] != '\0' && !pull_settings(path, &s->conf, &s->pull_settings, err))
+        return false;
     return data_dir_lock(&s->dir, err)
            && serve_secret(path, key_file, s->conf.at_start, &s->log, &s->secret_fd, err);
 }
@@ -264,12 +283,17 @@ static bool run(struct serve *s, struct error *err)
                                     .sealed = say_sealed,
                                     .context = s };
 
+    add_gate(s, FOLLOW, PROCESS_FOLLOW_LISTENER, "follow", roles, &count, links, &link_count);
+    if (s->pull_settings.len > 0) {
+        roles[count] = (struct role_plan){ .name = "pull", .kind = PROCESS_PULL, .settings = writer_span(&s->pull_settings) };
+        links[link_count++] = (struct link_plan){ 0, count++ };
+    }
     add_gate(s, DICOM, PROCESS_DICOM_LISTENER, "dicom", roles, &count, links, &link_count);
     add_gate(s, HL7, PROCESS_HL7_LISTENER, "hl7", roles, &count, links, &link_count);
     web = count;
     add_gate(s, HTTPS, PROCESS_WEB, "web", roles, &count, links, &link_count);
     add_gate(s, WITNESS, PROCESS_WITNESS, "witness", roles, &count, links, &link_count);
-    if (s->conf.anchor_count > 0) {
+    if (s->conf.anchor_count > 0 && !s->twin) {
         roles[count] = (struct role_plan){ .name = "relay", .kind = PROCESS_RELAY, .settings = writer_span(&s->relay_settings) };
         links[link_count++] = (struct link_plan){ 0, count++ };
     }
@@ -281,8 +305,10 @@ static bool run(struct serve *s, struct error *err)
         roles[count] = (struct role_plan){ .name = "lens", .kind = PROCESS_LENS, .number = number };
         links[link_count++] = (struct link_plan){ for_vault ? 0 : web, count++ };
     }
-    roles[count] = (struct role_plan){ .name = "recheck", .kind = PROCESS_LENS, .number = RECHECK_NUMBER };
-    links[link_count++] = (struct link_plan){ 0, count++ };
+    if (!s->twin) { /* what a twin has was walked where it was stored */
+        roles[count] = (struct role_plan){ .name = "recheck", .kind = PROCESS_LENS, .number = RECHECK_NUMBER };
+        links[link_count++] = (struct link_plan){ 0, count++ };
+    }
     plan.role_count = count;
     plan.link_count = link_count;
     return supervisor_run(&plan, err);
@@ -302,6 +328,9 @@ static void serve_done(struct serve *s)
     writer_done(&s->ports);
     writer_done(&s->vault_settings);
     writer_done(&s->relay_settings);
+    if (s->pull_settings.ptr != NULL)
+        explicit_bzero(s->pull_settings.ptr, s->pull_settings.len);
+    writer_done(&s->pull_settings);
     conf_done(&s->conf);
     data_dir_close(&s->dir);
 }
@@ -320,6 +349,7 @@ int cmd_serve(int argc, char **argv)
         .ports = writer_new(4096),
         .vault_settings = writer_new(CHANNEL_MESSAGE_MAX),
         .relay_settings = writer_new(CHANNEL_MESSAGE_MAX),
+        .pull_settings = writer_new(CHANNEL_MESSAGE_MAX),
         .log = { .fd = STDERR_FILENO, .least = LOG_INFO, .clock = &clock_system, .process = "supervisor" },
     };
     const char *key_file = NULL;

@@ -14,6 +14,7 @@
 #include "cmd/tuned.h"
 #include "channel/sandbox.h"
 #include "record/moment.h"
+#include "vault/twin.h"
 
 /* A passphrase or key file; longer ones are refused when they are read. */
 #define SECRET_BYTES_MAX 65536
@@ -37,7 +38,8 @@ static bool configure(struct room *room, const struct role *role, char *dir, siz
     if (role->fd_count != 1 || !span_to_str(fields_text(role->fields, FIELD_DIRECTORY), dir, cap))
         return error_set(err, ERR_MALFORMED, "START without a directory and a secret");
     room->start = role->fields;
-    return conf_parse(fields_text(role->fields, FIELD_CONFIGURATION), &room->conf, err);
+    room->conf_text = fields_text(role->fields, FIELD_CONFIGURATION);
+    return conf_parse(room->conf_text, &room->conf, err);
 }
 
 static bool open_sealed(struct room *room, const struct role *role, const char *dir, struct error *err)
@@ -49,6 +51,7 @@ static bool open_sealed(struct room *room, const struct role *role, const char *
     struct vault_options options = {
         .store = { .clock = &clock_system, .log = &room->log, .reserve_bytes = room->conf.disk_reserve,
                    .tuning = &tuning, .scrub = &scrub },
+        .twin = twin_is_here(dir),
         .timezone = room->conf.timezone,
     };
     bool ok = read_secret(role->fds[0], &secret, err);

@@ -30,6 +30,7 @@ struct follow_range {
     enum body_class body_class;
     uint32_t month, number;
     uint64_t position;
+    uint8_t name[LARGE_NAME_BYTES]; /* of a large body, for who has files and no index; else not looked at */
     uint64_t offset;
 };
 

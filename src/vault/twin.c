@@ -54,7 +54,7 @@ bool twin_create(const char *dir, const struct store_options *options, struct er
 
     if (ok && (disk_exists(&t->store->disk, "keyring.0") || disk_exists(&t->store->disk, TWIN_NAME)))
         ok = error_set(err, ERR_EXISTS, "%s/vault is there already", dir);
-    ok = ok && store_make_dirs(t->store, err) && ledger_open(&t->store->ledger, &t->store->disk, false, err)
+    ok = ok && store_make_dirs(t->store, err) && disk_make_dir(&t->store->disk, "own", err) && ledger_open(&t->store->ledger, &t->store->disk, false, err)
          && twin_state_write(t, &t->known, &t->store->end, err);
     twin_close(t);
     return ok;
@@ -165,6 +165,18 @@ bool twin_pin(struct twin *t, const uint8_t vault_id[VAULT_ID_BYTES], const uint
     t->known = k;
     (void)pthread_mutex_unlock(&t->lock);
     return true;
+}
+
+bool twin_keep_conf(struct twin *t, struct span text, struct error *err)
+{
+    struct writer had = writer_new(text.len + 1);
+    char path[DISK_PATH_MAX];
+    bool same;
+
+    disk_path(&t->store->disk, "first.conf", path);
+    same = file_slurp(path, &had, NULL) && span_equal(writer_span(&had), text);
+    writer_done(&had);
+    return same || disk_replace(&t->store->disk, "first.conf", text, err);
 }
 
 /* ---- figures ---- */

@@ -68,6 +68,9 @@ bool twin_pin(struct twin *t, const uint8_t vault_id[VAULT_ID_BYTES], const uint
  */
 bool twin_round(struct twin *t, const struct twin_source *source, bool *more, struct error *err);
 
+/* Keeps the text of the first's fanal.conf, for promotion: vault/first.conf. */
+bool twin_keep_conf(struct twin *t, struct span text, struct error *err);
+
 /* Any thread. */
 void twin_figures(struct twin *t, struct twin_figures *out);
 /* The same of a directory, whoever has it open. */

@@ -28,7 +28,9 @@ static bool open_file(struct twin_round *r, size_t c, bool fresh, struct error *
 
     if (out->fd >= 0 && out->number == r->files[c].number)
         return true;
-    if (out->fd >= 0 && !disk_sync(&s->disk, out->fd, err))
+    if (out->fd >= 0
+        && ((r->fetched[c] > r->ended[c] && !disk_truncate(&s->disk, out->fd, r->ended[c], err))
+            || !disk_sync(&s->disk, out->fd, err)))
         return false;
     disk_close(&s->disk, &out->fd);
     body_name((enum body_class)(c + 1), &r->files[c], name);
@@ -37,6 +39,7 @@ static bool open_file(struct twin_round *r, size_t c, bool fresh, struct error *
         return false;
     out->number = r->files[c].number;
     r->body_new[c] = r->body_new[c] || fresh;
+    r->fetched[c] = r->files[c].length;
     return fresh || disk_truncate(&s->disk, out->fd, r->files[c].length, err);
 }
 
@@ -48,7 +51,10 @@ static bool leave_out(struct twin_round *r, const char *what, uint64_t number)
     return true;
 }
 
-/* Bytes [files[c].length, upto) of the class's file in use. *absent: the first has no such file any more. */
+/*
+ * Bytes [files[c].length, upto) of the class's file in use, and as many behind them as come with the same answer: a
+ * question for each body would cost more than its bytes. *absent: the first has no such file any more.
+ */
 static bool fetch_up_to(struct twin_round *r, size_t c, uint64_t upto, bool *absent, struct error *err)
 {
     struct body_file *f = &r->files[c];
@@ -57,21 +63,22 @@ static bool fetch_up_to(struct twin_round *r, size_t c, uint64_t upto, bool *abs
     };
 
     *absent = false;
-    while (f->length < upto) {
-        size_t want = upto - f->length < TWIN_READ_MAX ? (size_t)(upto - f->length) : TWIN_READ_MAX, got = 0;
+    while (r->fetched[c] < upto) {
+        size_t got = 0;
 
-        range.offset = f->length;
-        if (!r->source->read(r->source->context, &range, r->piece, want, &got, err)) {
+        range.offset = r->fetched[c];
+        if (!r->source->read(r->source->context, &range, r->piece, TWIN_READ_MAX, &got, err)) {
             *absent = err->code == ERR_NOT_FOUND;
             return false;
         }
-        if (got == 0 || got > want)
+        if (got == 0 || got > TWIN_READ_MAX)
             return error_set(err, ERR_DAMAGED, "body file %u of the first ends early", f->number);
-        if (!disk_write_at(&r->t->store->disk, r->body_out[c].fd, span_of(r->piece, got), f->length, err))
+        if (!disk_write_at(&r->t->store->disk, r->body_out[c].fd, span_of(r->piece, got), r->fetched[c], err))
             return false;
-        f->length += got;
-        r->body_bytes += got;
+        r->fetched[c] += got;
     }
+    r->body_bytes += upto - f->length;
+    f->length = upto;
     return true;
 }
 
@@ -102,6 +109,7 @@ static bool reach(struct twin_round *r, size_t c, const struct body_file *want, 
         return error_set(err, ERR_REFUSED, "body file %u would be written again", want->number);
     if (fresh && f->number != 0 && !end_file(r, c, absent, err))
         return false;
+    r->ended[c] = f->length;
     if (fresh)
         *f = (struct body_file){ .month = want->month, .number = want->number };
     return open_file(r, c, fresh, err) && fetch_up_to(r, c, want->length, absent, err);
@@ -132,6 +140,7 @@ static bool fetch_large(struct twin_round *r, const struct entry_header *h, bool
     int fd;
 
     *absent = false;
+    memcpy(range.name, h->name, sizeof range.name);
     large_name(h->name, false, name);
     fd = disk_open(&s->disk, name, O_RDWR | O_CREAT | O_TRUNC, err);
     if (fd < 0)
@@ -207,7 +216,9 @@ bool twin_sync_bodies(struct twin_round *r, struct error *err)
 
     for (size_t c = 0; c < BODY_CLASS_COUNT; c++)
         if (r->body_out[c].fd >= 0
-            && (!disk_sync(&s->disk, r->body_out[c].fd, err)
+            && ((r->fetched[c] > r->files[c].length
+                 && !disk_truncate(&s->disk, r->body_out[c].fd, r->files[c].length, err))
+                || !disk_sync(&s->disk, r->body_out[c].fd, err)
                 || (r->body_new[c] && !disk_sync_dir(&s->disk, body_class_dirs[c + 1], err))))
             return false;
     for (size_t at = 0; at < r->large.len; at += LARGE_NAME_BYTES) {

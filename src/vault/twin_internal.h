@@ -56,6 +56,8 @@ struct twin_round {
     size_t leaf_count, leaf_cap;
     struct body_file files[BODY_CLASS_COUNT];
     struct open_file body_out[BODY_CLASS_COUNT];
+    uint64_t fetched[BODY_CLASS_COUNT]; /* bytes that the file in use has, those of later bodies included */
+    uint64_t ended[BODY_CLASS_COUNT];   /* where the file before it ends */
     bool body_new[BODY_CLASS_COUNT]; /* a file was made in its directory */
     int log_fd;
     bool log_new;

@@ -136,20 +136,46 @@ static bool note_time(struct twin_round *r, struct error *err)
     return true;
 }
 
+/*
+ * What follows our end does not read: damage, or another history, whose records end elsewhere? Where the first has another
+ * marker than our last one, it is that.
+ */
+static void tell_apart(struct twin_round *r, struct error *err)
+{
+    const struct log_end *end = &r->t->store->end;
+    uint32_t len = marker_length(end->marker.count);
+    struct follow_range range = { .part = FOLLOW_LOG, .segment = end->segment, .offset = end->offset - len };
+    struct span bytes = span_of(r->piece, len);
+    struct hash hash;
+    size_t got = 0;
+
+    if (err->code != ERR_DAMAGED || end->offset < SEGMENT_HEADER_BYTES + len
+        || !r->source->read(r->source->context, &range, r->piece, len, &got, NULL) || got != len
+        || !seal_hash(&r->t->seal, &bytes, 1, hash.bytes, NULL)
+        || memcmp(hash.bytes, end->marker_hash.bytes, HASH_BYTES) == 0)
+        return;
+    (void)error_set(err, ERR_REFUSED, "split view: record %llu ends another commit on the first",
+                    (unsigned long long)end->marker.size);
+}
+
 static bool step(struct twin_round *r, struct error *err)
 {
     uint64_t now;
 
     if (!r->source->head(r->source->context, address_of(r->end.segment, r->end.offset), r->tree.size,
                          r->known.applied, &r->head, err)
-        || !head_is_good(r, err) || !twin_take_keyring(r, err))
+        || !head_is_good(r, err))
+        return false;
+    now = clock_wall_us(r->t->store->clock); /* what is true at the head is true of this moment */
+    if (!twin_take_keyring(r, err))
         return false;
     if (r->head.size == r->tree.size && r->end.offset != 0)
         return note_time(r, err);
-    if (!take_up_to_head(r, err))
+    if (!take_up_to_head(r, err)) {
+        tell_apart(r, err);
         return false;
-    now = clock_wall_us(r->t->store->clock);
-    r->known.round_us = now;
+    }
+    r->known.round_us = clock_wall_us(r->t->store->clock);
     if (r->head.committed <= r->head.size)
         r->known.current_us = now;
     if (!finish(r, err))

@@ -9,6 +9,7 @@
 #include "vault/query_erasures.h"
 #include "vault/rules.h"
 #include "vault/seal.h"
+#include "vault/twin.h"
 
 /* A rule that is appended and not committed yet. */
 struct pending_rule {
@@ -20,6 +21,8 @@ struct pending_rule {
 
 struct vault {
     struct store *store;
+    struct twin *twin;      /* whose store it is; NULL: a first machine */
+    uint64_t rules_known;   /* on a twin: rules below this position are taken in */
     struct live_views *views;
     struct rules *rules;
     uint64_t reapplied; /* units erased again when it was opened */
@@ -90,9 +93,11 @@ static bool open_parts(struct vault *v, const char *dir, const struct vault_opti
 
     v->log = options->store.log;
     v->rules_end = &v->rules_first;
-    v->store = store_open(dir, &options->store, err);
+    v->twin = options->twin ? twin_open(dir, &options->store, err) : NULL;
+    v->store = options->twin ? (v->twin != NULL ? twin_store(v->twin) : NULL) : store_open(dir, &options->store, err);
     if (v->store == NULL)
         return false;
+    v->rules_known = store_committed_size(v->store);
     v->pending = pending_new();
     v->rules = rules_new();
     if (v->pending == NULL || v->rules == NULL)
@@ -138,7 +143,9 @@ void vault_close(struct vault *v)
         next = r->next;
         free(r);
     }
-    if (v->store != NULL)
+    if (v->twin != NULL)
+        twin_close(v->twin);
+    else if (v->store != NULL)
         store_close(v->store);
     free(v);
 }
@@ -146,6 +153,11 @@ void vault_close(struct vault *v)
 struct store *vault_store(struct vault *v)
 {
     return v->store;
+}
+
+struct twin *vault_twin(struct vault *v)
+{
+    return v->twin;
 }
 
 /* ---- appending ---- */
@@ -176,6 +188,11 @@ bool vault_append(struct vault *v, const struct append *a, uint64_t *position, s
     const struct span sop_uid = fields_text(a->facts, FIELD_SOP_UID);
     struct pending_rule *rule = a->kind == RECORD_RULE ? rule_of(a) : NULL;
 
+    if (v->twin != NULL) {
+        body_free(a->body);
+        free(rule);
+        return error_set(err, ERR_REFUSED, "this is a twin: nothing can be stored");
+    }
     if (a->kind == RECORD_RULE && rule == NULL) {
         body_free(a->body);
         return error_set(err, ERR_MEMORY, "rule");
@@ -210,6 +227,52 @@ static void settle_rules(struct vault *v, const struct completion *c)
     free(r);
 }
 
+struct new_rules {
+    uint64_t known;
+    struct pending_rule *oldest; /* owned list, oldest first */
+    bool failed;
+};
+
+static bool note_new_rule(void *context, const struct entry *e, struct span facts)
+{
+    struct new_rules *n = context;
+    struct append a = { .facts = facts };
+    struct pending_rule *r;
+
+    if (e->position < n->known)
+        return false;
+    r = rule_of(&a);
+    if (r == NULL) {
+        n->failed = true;
+        return false;
+    }
+    r->position = e->position;
+    r->next = n->oldest;
+    n->oldest = r;
+    return true;
+}
+
+/* On a twin rules come with the log: what is newer than what was known is taken in, in its order. */
+static void follow_rules(struct vault *v)
+{
+    struct new_rules n = { .known = v->rules_known };
+    uint64_t size = store_committed_size(v->store);
+    struct error err = { .code = ERR_NONE };
+
+    if (size == v->rules_known)
+        return;
+    if (!store_walk_rules(v->store, note_new_rule, &n, &err) || n.failed)
+        log_error(v->log, "vault.memory", f_uint("position", size));
+    else
+        v->rules_known = size;
+    for (struct pending_rule *r = n.oldest, *next; r != NULL; r = next) {
+        next = r->next;
+        if (!rules_apply(v->rules, r->position, span_of(r->facts, r->len), &err))
+            log_warn(v->log, "vault.rule-ignored", f_uint("position", r->position), f_err(&err));
+        free(r);
+    }
+}
+
 size_t vault_completed(struct vault *v, struct completion *out, size_t max)
 {
     const size_t count = store_completed(v->store, out, max);
@@ -219,7 +282,9 @@ size_t vault_completed(struct vault *v, struct completion *out, size_t max)
         settle_rules(v, &out[i]);
     }
     pending_prune(v->pending, live_views_folded(v->views));
-    if (count > 0)
+    if (v->twin != NULL)
+        follow_rules(v);
+    if (count > 0 || v->twin != NULL)
         live_views_wake(v->views);
     return count;
 }

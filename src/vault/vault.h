@@ -9,10 +9,13 @@
 
 #include "vault/store.h"
 
+struct twin;
+
 struct vault;
 
 struct vault_options {
     struct store_options store;
+    bool twin;            /* open a twin (vault/twin.h), read-only */
     const char *timezone; /* [site] timezone: for times sent without a zone */
 };
 
@@ -25,6 +28,8 @@ struct vault *vault_open(const char *dir, const struct vault_options *options, s
 void vault_close(struct vault *v);
 
 struct store *vault_store(struct vault *v);
+/* NULL where this is a first machine. On a twin nothing can be appended; vault_completed() sees what rounds brought. */
+struct twin *vault_twin(struct vault *v);
 
 /*
  * Appends through the store. Folding follows the commit on the vault's own thread.

@@ -31,7 +31,7 @@ struct bell {
 };
 
 struct bells {
-    struct bell store, vault, quick, slow, comparing, longest, proving, space, recheck_timer, recheck_done, control;
+    struct bell store, vault, quick, slow, comparing, longest, proving, following, space, recheck_timer, recheck_done, control;
     struct role *role; /* NULL for a command's own vault */
 };
 
@@ -85,6 +85,7 @@ static void space_ready(struct room *room, struct watched *self)
     (void)self;
     (void)!read(room->space.timer_fd, &expired, sizeof expired);
     space_watch_turn(room);
+    follow_turn(room);
 }
 
 static void recheck_ready(struct room *room, struct watched *self)
@@ -118,6 +119,10 @@ static void joined(struct room *room, struct role_event *e)
     }
     if (e->process == PROCESS_RELAY) {
         anchors_join(room, fd);
+        return;
+    }
+    if (e->process == PROCESS_PULL) {
+        follow_joined(room, fd);
         return;
     }
     if (e->process == PROCESS_LOCAL) {
@@ -162,6 +167,12 @@ static void control_ready(struct room *room, struct watched *self)
     }
 }
 
+static void following_ready(struct room *room, struct watched *self)
+{
+    (void)self;
+    jobs_done(room->following_jobs, room);
+}
+
 static bool ring(struct room *room, struct bell *bell, int fd, void (*ready)(struct room *, struct watched *),
                  struct error *err)
 {
@@ -182,6 +193,7 @@ static bool hang_bells(struct room *room, struct bells *bells, struct error *err
            && ring(room, &bells->comparing, jobs_fd(room->comparing), comparing_ready, err)
            && ring(room, &bells->proving, jobs_fd(room->proving), proving_ready, err)
            && ring(room, &bells->longest, jobs_fd(room->longest), longest_ready, err)
+           && ring(room, &bells->following, jobs_fd(room->following_jobs), following_ready, err)
            && ring(room, &bells->space, room->space.timer_fd, space_ready, err)
            && ring(room, &bells->recheck_timer, room->recheck == NULL ? -1 : recheck_timer_fd(room->recheck), recheck_ready,
                    err)
@@ -257,7 +269,7 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
     room->comparing = room->slow == NULL ? NULL : jobs_new(NULL, 1, err);
     room->longest = room->comparing == NULL ? NULL : jobs_new(room->vault, 1, err);
     room->proving = room->longest == NULL ? NULL : jobs_new(room->vault, 1, err);
-    if (room->proving == NULL || room->lens == NULL || room->repeats == NULL)
+    if (room->proving == NULL || room->lens == NULL || room->repeats == NULL || !follow_open(room, dir, options, err))
         return false;
     tell_reapplied(room);
     return true;
@@ -266,8 +278,9 @@ bool room_open(struct room *room, const char *dir, const struct vault_options *o
 bool room_serve(struct room *room, struct role *role, struct error *err)
 {
     struct bells bells = { .role = role };
-    bool ok = (role == NULL || (space_watch_start(room, err) && anchors_start(room, err)
-                                && (room->recheck = recheck_new(room, err)) != NULL))
+    bool ok = (role == NULL || (space_watch_start(room, err) && follow_start(room, err)))
+              && (role == NULL || vault_twin(room->vault) != NULL /* what is appended comes from its first */
+                  || (anchors_start(room, err) && (room->recheck = recheck_new(room, err)) != NULL))
               && hang_bells(room, &bells, err) && (role == NULL || role_ready(role, err));
 
     while (ok && !room->stopping && !room->broken && (role != NULL || room->session_count > 0))
@@ -280,6 +293,7 @@ bool room_serve(struct room *room, struct role *role, struct error *err)
 
 void room_close(struct room *room)
 {
+    follow_close(room);
     recheck_free(room->recheck);
     room->recheck = NULL;
     jobs_free(room->proving, room);
@@ -333,10 +347,10 @@ bool room_prepare(struct room *room, struct error *err)
 {
     struct span key, certificate;
 
-    if (!vault_tls(room->vault, &key, &certificate) && !certificate_make(room, err))
+    if (vault_twin(room->vault) == NULL && !vault_tls(room->vault, &key, &certificate) && !certificate_make(room, err))
         return false;
     hash_of_nothing(room->no_password, sizeof room->no_password);
-    if (vault_account_count(room->vault) == 0)
+    if (vault_account_count(room->vault) == 0 && vault_twin(room->vault) == NULL)
         accounts_offer_enrolment(&room->accounts);
     keys_compare(room);
     event_record(room, "vault.started", NULL, "success", NULL, (struct span){ NULL, 0 });

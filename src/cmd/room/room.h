@@ -91,6 +91,7 @@ struct session {
     struct body *body;        /* the object that arrives; owned */
     enum body_class body_class;
     char unit[UNIT_TEXT_MAX + 1];
+    int twin;                 /* which [twin] of the configuration, once admitted */
     bool putting;             /* between PUT_BEGIN and PUT_END */
     struct error put_fault;   /* first fault of this put; the rest of it is drained */
     bool busy;                /* a job or a commit holds it: nothing more is read from it */
@@ -103,6 +104,16 @@ struct session {
 struct awaited {
     void (*committed)(struct room *room, struct awaited *self, const struct completion *c);
 };
+
+/* A twin as the first last heard of it (room_follow.c). Times: µs since 1970. */
+struct twin_watch {
+    uint64_t position, applied;
+    uint64_t current_us;              /* it has everything that was committed then */
+    uint64_t promise_size, promise_us; /* what was committed when it asked: once it has that, current_us is then */
+    bool silent;                   /* as recorded */
+};
+
+struct following;
 
 LIST_HEAD(session_list, session);
 LIST_HEAD(settling_list, settling);
@@ -137,6 +148,11 @@ struct room {
     struct cosigning *cosigning;   /* as a witness: the one request that waits for its commit */
     uint64_t cosigned_minute;
     unsigned cosigned_count;       /* new states kept in that minute */
+    struct jobs *following_jobs; /* what twins ask */
+    struct twin_watch twins[CONF_TWINS_MAX];
+    struct span conf_text;       /* of fanal.conf; borrowed */
+    struct following *following; /* a twin that follows while it serves */
+    struct store *own;           /* a twin's own log: who reads there */
     struct lens_slot *lens;        /* for digests; the comparing queue's thread uses it */
     struct recheck *recheck;       /* NULL where a command has its own vault */
     struct settling_list settling; /* resends that wait for the first one's commit */
@@ -223,6 +239,23 @@ bool event_append(struct room *room, uint64_t received_us, struct span facts, st
 
 /* Records the counts of minutes that are over; `all`: of this one too. */
 void strangers_tell(struct room *room, bool all);
+
+/* ---- room_follow.c ---- */
+const struct conf_twin *follow_admit(struct room *room, struct session *s, struct span certificate);
+void follow_state(struct room *room, struct session *s, const struct message *m);
+void follow_read(struct room *room, struct session *s, const struct message *m);
+/* Raises and ends the alarm of a twin that is behind for too long. Called every SPACE_TICK_S. */
+void follow_turn(struct room *room);
+/* What a status says of twins, as fields. */
+void follow_status(struct room *room, struct writer *w);
+/* A twin's own log is opened (or made), what twins ask gets its queue. */
+bool follow_open(struct room *room, const char *dir, const struct vault_options *options, struct error *err);
+bool follow_start(struct room *room, struct error *err);
+/* A conversation with the process that pulls; taken over. */
+void follow_joined(struct room *room, int fd);
+void follow_close(struct room *room);
+/* On a twin: an event goes into its own log. */
+bool follow_own_append(struct room *room, const struct append *a, struct error *err);
 
 /* ---- room_space.c ---- */
 

@@ -316,6 +316,25 @@ static void admit_person(struct room *room, struct session *s, const struct mess
         check_password(room, s, m, false);
 }
 
+/* A second machine, by the certificate that TLS has proven (docs/twin.md). */
+static void admit_twin(struct room *room, struct session *s, const struct message *m)
+{
+    struct span certificate = fields_text(m->fields, FIELD_CERTIFICATE);
+    const struct conf_twin *twin = follow_admit(room, s, certificate);
+    struct writer more = writer_new(256);
+
+    field_put_some(&more, FIELD_CERTIFICATE, span_part(certificate, 0, CONF_FINGERPRINT_SIZE - 1));
+    if (twin == NULL) {
+        refuse(room, s, m->id, "twin.not-admitted", "no [twin] has this certificate", writer_span(&more));
+    } else {
+        (void)snprintf(s->rights.source, sizeof s->rights.source, "%s", twin->name);
+        (void)snprintf(s->rights.actor, sizeof s->rights.actor, "%s", twin->name);
+        event_record(room, "twin.admitted", s, "success", NULL, writer_span(&more));
+        accept_source(room, s, m->id);
+    }
+    writer_done(&more);
+}
+
 void admit(struct room *room, struct session *s, const struct message *m)
 {
     switch (s->kind) {
@@ -327,6 +346,9 @@ void admit(struct room *room, struct session *s, const struct message *m)
         return;
     case PROCESS_WEB_REQUEST:
         admit_person(room, s, m);
+        return;
+    case PROCESS_FOLLOWER:
+        admit_twin(room, s, m);
         return;
     default: /* the verb table lets nobody else come here */
         abort();

@@ -23,6 +23,7 @@ enum asker {
     ASKER_PERSON = 2, /* a request with a valid token of somebody who cares for patients */
     ASKER_LOCAL = 4,
     ASKER_WITNESS = 64, /* the witness door itself */
+    ASKER_FOLLOW = 128, /* the door for twins */
     ASKER_ADMIN = 8,  /* … of role admin, who is ASKER_PERSON too */
     ASKER_DPO = 16,   /* … of role dpo, who sees no patient */
 };
@@ -58,7 +59,7 @@ static const struct query_rule {
     { "erasure-units", ASKER_ADMIN | ASKER_LOCAL, "erasure.read", false },
     { "copies", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "holds", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
-    { "tls-key", ASKER_WEB | ASKER_WITNESS, NULL, false },
+    { "tls-key", ASKER_WEB | ASKER_WITNESS | ASKER_FOLLOW, NULL, false },
     { "anchors", ASKER_LOCAL, NULL, false },
     { "checkpoint", ASKER_LOCAL, NULL, false, run_checkpoint },
     { "verify", ASKER_LOCAL, "verified", true, run_verify },
@@ -73,6 +74,7 @@ struct ask {
     struct session *session; /* held */
     uint32_t id;
     struct writer request;
+    struct writer more; /* fields that are added to each row: of a status */
     struct error err;
     uint64_t rows;
     uint64_t position, offset; /* GET */
@@ -99,6 +101,8 @@ static unsigned asker_of(struct room *room, struct session *s, struct span reque
     switch (s->kind) {
     case PROCESS_WEB:
         return ASKER_WEB;
+    case PROCESS_FOLLOW_LISTENER:
+        return ASKER_FOLLOW;
     case PROCESS_LOCAL:
         return ASKER_LOCAL;
     case PROCESS_WITNESS:
@@ -134,7 +138,7 @@ static struct ask *ask_new(struct room *room, struct session *s, const struct me
 
     if (a == NULL)
         return NULL;
-    *a = (struct ask){ .room = room, .session = s, .id = m->id, .request = writer_new(REQUEST_MAX) };
+    *a = (struct ask){ .room = room, .session = s, .id = m->id, .request = writer_new(REQUEST_MAX), .more = writer_new(REQUEST_MAX) };
     write_span(&a->request, m->fields);
     if (!a->request.failed)
         return a;
@@ -160,15 +164,23 @@ static void ask_done(struct job *job, void *context)
     sodium_memzero(a->request.ptr, a->request.len); /* it holds a token */
     writer_done(&more);
     writer_done(&a->request);
+    writer_done(&a->more);
     free(a);
 }
 
 static bool row_out(void *context, struct span row)
 {
     struct ask *a = context;
+    struct writer both = writer_new(CHANNEL_FIELDS_MAX);
 
     a->rows++;
+    if (a->more.len > 0) {
+        write_span(&both, row);
+        write_span(&both, writer_span(&a->more));
+        row = both.failed ? row : writer_span(&both);
+    }
     a->slow_reader = !session_row_out(a->session, a->id, row);
+    writer_done(&both);
     return !a->slow_reader;
 }
 
@@ -326,6 +338,8 @@ void ask_find(struct room *room, struct session *s, const struct message *m)
         refuse(room, s, m->id, ERR_LIMIT, "request too long");
         return;
     }
+    if (strcmp(rule->query, "status") == 0)
+        follow_status(room, &a->more);
     a->job = (struct job){ .run = rule->run != NULL ? rule->run : run_find, .done = ask_done };
     queue(room, a, rule->run == run_evidence ? room->proving : rule->alone ? room->longest : room->quick);
 }

@@ -22,6 +22,8 @@ bool event_append(struct room *room, uint64_t received_us, struct span facts, st
 
     events_unit(received_us, unit, sizeof unit);
     a.unit = span_str(unit);
+    if (room->own != NULL)
+        return follow_own_append(room, &a, err);
     if (!vault_append(room->vault, &a, &position, err))
         return false;
     store_kick(room->store);

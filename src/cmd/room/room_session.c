@@ -52,6 +52,12 @@ static const struct verb_rule {
     { PROCESS_WEB_REQUEST, VERB_CHANGE, false, change },
     { PROCESS_WITNESS, VERB_FIND, false, ask_find }, /* tls-key */
     { PROCESS_WITNESS, VERB_COSIGN, false, cosign_asked },
+    { PROCESS_FOLLOW_LISTENER, VERB_OPEN, false, open_session },
+    { PROCESS_FOLLOW_LISTENER, VERB_FIND, false, ask_find }, /* tls-key */
+    { PROCESS_FOLLOW_LISTENER, VERB_TELL, false, ask_tell },
+    { PROCESS_FOLLOWER, VERB_ADMIT, false, admit },
+    { PROCESS_FOLLOWER, VERB_FOLLOW_STATE, true, follow_state },
+    { PROCESS_FOLLOWER, VERB_FOLLOW_READ, true, follow_read },
     { PROCESS_LOCAL, VERB_FIND, true, ask_find },
     { PROCESS_LOCAL, VERB_GET, true, ask_get },
     { PROCESS_LOCAL, VERB_CHANGE, true, change },
@@ -72,6 +78,7 @@ static bool may_open(enum process_kind opener, enum process_kind kind)
 {
     return (opener == PROCESS_DICOM_LISTENER && kind == PROCESS_DICOM_ASSOCIATION)
            || (opener == PROCESS_HL7_LISTENER && kind == PROCESS_HL7_CONNECTION)
+           || (opener == PROCESS_FOLLOW_LISTENER && kind == PROCESS_FOLLOWER)
            || (opener == PROCESS_WEB && kind == PROCESS_WEB_REQUEST);
 }
 
@@ -153,7 +160,8 @@ static bool greet(struct session *s, struct error *err)
 
 static bool has_buffer(enum process_kind kind)
 {
-    return kind != PROCESS_DICOM_LISTENER && kind != PROCESS_HL7_LISTENER && kind != PROCESS_WITNESS;
+    return kind != PROCESS_DICOM_LISTENER && kind != PROCESS_HL7_LISTENER && kind != PROCESS_WITNESS
+           && kind != PROCESS_FOLLOW_LISTENER;
 }
 
 struct session *session_new(struct room *room, enum process_kind kind, int fd, struct span address)

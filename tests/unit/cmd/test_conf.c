@@ -30,7 +30,10 @@
     "[store]\nsegment_size = 2 MiB\nbody_file_size = 3 MiB\n"                                                              \
     "[witness W]\nurl = https://10.0.0.7:8444\nca = w.pem\nkey = " WITNESS_KEY "\nevery = 2 h\n"                       \
     "[timestamp W]\nurl = http://tsa.test/tsr\naddress = 10.0.0.8\nca = /etc/tsa.pem\n"                               \
-    "[log PEER]\nvkey = " LOG_KEY "\n"
+    "[log PEER]\nvkey = " LOG_KEY "\n"                                                                                \
+    "[twin SECOND]\ncertificate = 0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef\nalarm = 5\n"        \
+    "[follow]\nfirst = 10.0.0.5:7443\n"                                                                               \
+    "pin = 01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef\n"
 
 TEST(every_key_is_read)
 {
@@ -57,6 +60,9 @@ TEST(every_key_is_read)
     CHECK(c.scrub_rate == (uint64_t)20 << 20 && c.scrub_interval_hours == 48);
     CHECK(c.segment_bytes == (uint64_t)2 << 20 && c.body_file_bytes == (uint64_t)3 << 20);
     CHECK(c.at_start == UNSEAL_STAY_SEALED);
+    CHECK(c.twin_count == 1 && strcmp(c.twins[0].name, "SECOND") == 0 && c.twins[0].alarm_minutes == 5);
+    CHECK(strncmp(c.twins[0].certificate, "0123456789abcdef", 16) == 0);
+    CHECK(strcmp(c.following.first, "10.0.0.5:7443") == 0 && strcmp(c.following.pin, c.twins[0].certificate) == 0);
     conf_done(&c);
 }
 
@@ -148,6 +154,9 @@ TEST(what_is_wrong_is_named_with_its_line)
         { "empty item", "[sender B]\naddress = 10.0.0.1,,10.0.0.2\n", "line 2: address: IPv4" },
         { "bits behind the prefix", "[sender B]\naddress = 10.0.0.1/8\n", "line 2: address: IPv4" },
         { "prefix too long", "[sender B]\naddress = 10.0.0.0/33\n", "line 2: address: IPv4" },
+        { "short fingerprint", "[twin A]\ncertificate = 0123\n", "line 2: certificate: the SHA-256" },
+        { "twin without certificate", "[twin A]\nalarm = 1\n", "line 1: section [twin" },
+        { "first by name", "[follow]\nfirst = fanal.example:7443\n", "line 2: first: address:port" },
         { "unknown right", "[peer A]\nmay = delete\n", "line 2: may: store" },
         { "unknown way", "[sender A]\nunsupported = drop\n", "line 2: unsupported: keep" },
         { "no connection at all", "[limits]\nhl7_connections = 0\n", "line 2: hl7_connections: a number" },

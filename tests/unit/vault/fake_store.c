@@ -11,6 +11,7 @@
 #include "record/field.h"
 #include "vault/disk.h"
 #include "vault/keyring.h"
+#include "vault/twin.h"
 
 struct fake_entry {
     struct entry head;
@@ -337,4 +338,25 @@ void fake_store_fail_commit(struct store *s)
 const struct disk *store_disk(const struct store *s)
 {
     return &s->disk;
+}
+
+/* ---- no twin here ---- */
+
+struct twin *twin_open(const char *dir, const struct store_options *options, struct error *err)
+{
+    (void)dir;
+    (void)options;
+    (void)error_set(err, ERR_NOT_FOUND, "no twin");
+    return NULL;
+}
+
+void twin_close(struct twin *t)
+{
+    (void)t;
+}
+
+struct store *twin_store(struct twin *t)
+{
+    (void)t;
+    return NULL;
 }
