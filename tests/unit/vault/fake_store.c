@@ -291,6 +291,11 @@ void store_measure(struct store *s)
     (void)s;
 }
 
+void fake_store_files(const char *dir, const struct file_ops *ops)
+{
+    store_of(dir)->disk.ops = ops;
+}
+
 void fake_store_status(const char *dir, const struct store_status *status)
 {
     store_of(dir)->status = *status;

@@ -5,6 +5,7 @@
 #ifndef FANAL_TEST_FAKE_STORE_H
 #define FANAL_TEST_FAKE_STORE_H
 
+#include "vault/disk.h"
 #include "vault/store.h"
 
 /* Frees every store. */
@@ -18,6 +19,8 @@ uint64_t fake_store_put(struct store *s, enum record_kind kind, uint64_t receive
 /* The next commit fails. */
 void fake_store_fail_commit(struct store *s);
 /* What store_status() says from now on, but for the size. */
+/* The disk's calls are these from now on. */
+void fake_store_files(const char *dir, const struct file_ops *ops);
 void fake_store_status(const char *dir, const struct store_status *status);
 
 #endif
