@@ -8,6 +8,7 @@ One connection, one message after the other, each file's bytes between VT and FS
 taken out of its frame). Where no answer is due a message that must be answered follows: its answer is the next thing
 to arrive, so silence is proven without waiting. Shares no code with the gate.
 """
+import itertools
 import os
 import re
 import socket
@@ -15,7 +16,9 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-AFTER_SILENCE = b"MSH|^~\\&|TEST|TEST|||20260101||SIU^S12|AFTER-SILENCE|P|2.5\r"
+# Another name each time: the same message again would not be kept again.
+AFTER_SILENCE = b"MSH|^~\\&|TEST|TEST|||20260101||SIU^S12|%s|P|2.5\r"
+SILENCES = itertools.count(1)
 
 
 class Line:
@@ -68,8 +71,9 @@ def check(line, row, message):
     path, answer, _, code, where, _ = row
     if answer == "none":
         line.socket.sendall(b"\x0b" + message + b"\x1c\r")
-        got = summary(line.ask(AFTER_SILENCE))
-        good = got[1] == b"AFTER-SILENCE"
+        name = b"AFTER-SILENCE-%d" % next(SILENCES)
+        got = summary(line.ask(AFTER_SILENCE % name))
+        good = got[1] == name
     else:
         got = summary(line.ask(message))
         good = (got[0], got[2], got[3]) == (answer, code, where)
