@@ -5,6 +5,7 @@ import hashlib
 import os
 import struct
 import subprocess
+import threading
 
 DASH = "\u2014"
 
@@ -67,7 +68,7 @@ class Key:
         return f"{self.name}+{self.id.hex()}+{base64.b64encode(bytes([self.kind]) + self.public).decode()}"
 
     def sign(self, message):
-        path = self.file + ".message"
+        path = f"{self.file}.{threading.get_ident()}"  # servers answer in threads
         with open(path, "wb") as f:
             f.write(message)
         return subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", self.file, "-rawin", "-in", path], check=True,

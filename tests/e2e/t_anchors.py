@@ -133,8 +133,13 @@ class Witness:
     def __init__(self, folder, log_vkey):
         self.key = notes.Key(folder, "witness.test/w", 4)
         self.log_vkey, self.size, self.root, self.cosigned = log_vkey, 0, None, 0
+        self.lock = threading.Lock()  # looking and keeping are one step
 
     def answer(self, _, body):
+        with self.lock:
+            return self.judge(body)
+
+    def judge(self, body):
         old, proof, text, _ = notes.parse_request(body.decode())
         origin, size, encoded = text.split("\n")[:3]
         size, new_root = int(size), base64.b64decode(encoded)
@@ -221,7 +226,12 @@ def witness_door(tap, server, log):
     for name, bad in (("nothing", ""), ("no note", "old 17\n\n"), ("no UTF-8", b"old 17\n\n\xff\n"), ("no number", "old x\n\nx\n"),
                       ("a NUL", b"old 17\n\na\0b\n1\nx\n\n"), ("half of it", log.request(17)[:60])):
         tap.ok(server.post(bad)[0] == 400, f"400: {name}", server.post(bad))
-    tap.ok(server.post("x" * 20000)[0] == 413, "413: a body of 20,000 bytes")
+    def too_long():
+        try:
+            return server.post("x" * 20000)[0]
+        except OSError:  # closed while we were still sending: the answer is lost
+            return None
+    tap.ok(f.wait_for(too_long, 10) == 413, "413: a body of 20,000 bytes")
     tap.ok(server.post("", "/")[0] == 404 and server.post("", method="PUT")[0] == 405, "another path 404, another method 405")
     tap.ok(server.seen("witness.refused"), "what a log signed and should not have is an error in the log")
 
@@ -334,13 +344,19 @@ def foreign_witness(tap, server):
     tap.ok("no cosignature of" in server.anchor("OTHER").get("reason", ""), "nor a cosignature of another key", server.anchor("OTHER"))
     tap.ok(f.wait_for(lambda: "15 s" in server.anchor("SLOW").get("reason", ""), PATIENCE, 0.3), "a server that dawdles is cut", server.anchor("SLOW"))
     tap.ok("more than" in server.anchor("LARGE").get("reason", ""), "one that never ends too", server.anchor("LARGE"))
+    quiet = []
+    for _ in range(6):  # until the alarms of the others, which are records too, have been told
+        before, count = server.status()["position"], witness.cosigned
+        time.sleep(4)
+        quiet.append((server.status()["position"] - before, witness.cosigned - count))
+        if quiet[-1][0] <= 1 and quiet[-1][1] >= 2:
+            break
     before = server.status()["position"]
-    count = witness.cosigned
-    time.sleep(4)
-    quiet = server.status()["position"] - before
-    tap.ok(witness.cosigned >= count + 2 and quiet <= 4, f"with nothing new it is asked all the same, and nothing is recorded ({quiet} records in 4 s)")
+    tap.ok(quiet[-1][0] <= 1 and quiet[-1][1] >= 2, "with nothing new it is asked all the same, and nothing is recorded", quiet)
     server.list()
     tap.ok(f.wait_for(lambda: witness.size > before, PATIENCE), "something new is cosigned")
+    accused = [line for line in server.log_text().splitlines() if "anchor.refused" in line and ("name=GOOD" in line or "name=NAMED" in line)]
+    tap.ok(not accused, "a witness that was moved on by somebody else's request is no alarm", accused)
     for server_ in (good, bad, slow, large):
         server_.close()
     tap.ok(server.becomes("GOOD", "late") and server.seen("anchor.late"), "a witness that went away is late, an alarm", server.status()["anchors"])
@@ -450,8 +466,8 @@ def main():
         time_stamps(tap, one)
         two.anchored("", f.free_port()).start()
         each_other(tap, one, two)
-        tap.ok(all("name=vault" in line or "name=witness" in line or "name=relay" in line for line in f.faults(one)) and not f.faults(two),
-               "nothing died but what was killed", f.faults(one) + f.faults(two))
+        died = [line for line in f.faults(one) + f.faults(two) if 'status="signal 9"' not in line and 'status="exit 0"' not in line]
+        tap.ok(not died, "nothing died but what was killed", died)
     tap.done()
 
 

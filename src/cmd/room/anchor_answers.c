@@ -93,7 +93,7 @@ static void succeeded(struct room *room, struct anchor *a, const char *fact, enu
 {
     const bool was_bad = a->late || a->refused || a->fault[0] != '\0' || !a->head_there;
 
-    if (a->next.size > a->recorded_size)
+    if (a->next.size > a->recorded_size && !anchors_only_own(room, a->recorded_size, a->next.size))
         record(room, a, fact, f, proof, time_us);
     if (was_bad)
         log_info(&room->log, "anchor.succeeded", f_str("kind", kind_of(a)), f_str("name", a->conf->name),
@@ -140,15 +140,13 @@ static void conflict(struct room *room, struct anchor *a, struct span body)
     } else if (size == a->next.request.old_size && size == a->next.size) {
         (void)error_set(&err, ERR_REFUSED, "the witness has another history of %llu records", (unsigned long long)size);
         anchor_refused(room, a, err.text);
-    } else if (size > a->next.size) {
-        (void)error_set(&err, ERR_REFUSED, "the witness has cosigned %llu records, this log has %llu: it was rolled back",
-                        (unsigned long long)size, (unsigned long long)a->next.size);
-        anchor_refused(room, a, err.text);
     } else if (++a->conflicts > ANCHOR_CONFLICTS_MAX || size == a->next.request.old_size) {
         anchor_failed(room, a, "the witness goes on to name another size");
     } else {
+        /* More than was sent need not be more than there is: what was sent may be the last success once more. The newest
+         * head is proven from there, or there is none that long. */
         a->known_size = size;
-        a->head_there = false; /* the next head is proven from there */
+        a->head_there = false;
         anchor_begin(room, a);
     }
 }

@@ -80,18 +80,21 @@ void anchors_own(struct room *room, uint64_t position)
     as->own[as->own_count++ % ANCHOR_OWN_MAX] = position;
 }
 
-/* Whether everything since the last success is there only because of anchors: two witnesses of each other would else
- * give one another something to cosign for ever. */
-static bool nothing_new(const struct room *room, const struct anchor *a)
+bool anchors_only_own(const struct room *room, uint64_t from, uint64_t to)
 {
     const struct anchors *as = room->anchors;
-    const uint64_t size = store_committed_size(room->store);
     const size_t count = as->own_count < ANCHOR_OWN_MAX ? as->own_count : ANCHOR_OWN_MAX;
     uint64_t own = 0;
 
     for (size_t i = 0; i < count; i++)
-        own += as->own[i] >= a->head.size && as->own[i] < size;
-    return a->head_there && size - a->head.size == own;
+        own += as->own[i] >= from && as->own[i] < to;
+    return to - from == own;
+}
+
+/* Two witnesses of each other would else give one another something to cosign for ever. */
+static bool nothing_new(const struct room *room, const struct anchor *a)
+{
+    return a->head_there && anchors_only_own(room, a->head.size, store_committed_size(room->store));
 }
 
 /* ---- what the log has of earlier successes, for the status: asked of the views once, at the start ---- */
@@ -224,9 +227,12 @@ static void prepare_done(struct job *job, void *context)
         post(room, a);
     } else {
         anchor_head_done(&p->head);
-        if (p->err.code == ERR_NOT_FOUND) /* the witness cosigned more than there is */
+        if (p->err.code == ERR_NOT_FOUND) {
+            (void)error_set(&p->err, ERR_REFUSED, "the witness has cosigned %llu records, this log has %llu: it was rolled back",
+                            (unsigned long long)p->old_size, (unsigned long long)store_committed_size(room->store));
+            a->known_size = 0; /* it is asked again each time */
             anchor_refused(room, a, p->err.text);
-        else
+        } else
             anchor_failed(room, a, p->err.code != ERR_NONE ? p->err.text : "stopped");
     }
     writer_done(&p->stamp_request);

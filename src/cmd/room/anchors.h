@@ -61,6 +61,8 @@ bool anchors_start(struct room *room, struct error *err);
 void anchors_join(struct room *room, int fd);
 /* A record that exists because of an anchor or a witness: it alone is no reason to ask for the next cosignature. */
 void anchors_own(struct room *room, uint64_t position);
+/* Whether the records [from, to) are all there only because of anchors. */
+bool anchors_only_own(const struct room *room, uint64_t from, uint64_t to);
 /* The query `anchors`: a row each. */
 void anchors_find(struct room *room, struct session *s, uint32_t id);
 
