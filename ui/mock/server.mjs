@@ -12,7 +12,7 @@ const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; ch
 export const ENROLMENT_CODE = 'LUMEN-4821-PHARE';
 
 export function createMock({ dist, enrolled = true }) {
-  const state = { enrolled, account: { user: 'demo', password: 'quatre mots bien choisis', display_name: 'Dr Jeanne Martin' }, role: 'physician', disk: { space_state: 'ok', bytes_per_day: 4.2e10 }, signedIn: false, tries: 0, mute: false, busy: 0, delayMs: 0 };
+  const state = { enrolled, account: { user: 'demo', password: 'quatre mots bien choisis', display_name: 'Dr Jeanne Martin' }, role: 'physician', disk: { space_state: 'ok', bytes_per_day: 4.2e10 }, twin: {}, signedIn: false, tries: 0, mute: false, busy: 0, delayMs: 0 };
   const streams = new Set();
   const sockets = new Set();
   const frames = new Map();
@@ -73,7 +73,7 @@ export function createMock({ dist, enrolled = true }) {
     [/^\/api\/series\/([^/]+)\/instances$/, ([series], query) => hospital.instancePage(series, query.get('after'), query.get('patient'))],
     [/^\/api\/instances\/(\d+)$/, ([position]) => hospital.instanceRow(Number(position))],
     [/^\/api\/attention$/, () => hospital.attention],
-    [/^\/api\/status$/, () => ({ state: 'enrolled', ...state.disk })],
+    [/^\/api\/status$/, () => ({ state: 'enrolled', ...state.disk, ...state.twin })],
   ];
 
   function pixels(response, position, frame, size) {

@@ -23,6 +23,9 @@ export interface Status {
   space_state?: string; /* "ok", "days-30", "days-15", "days-5", "full" */
   days_left?: number;
   bytes_per_day?: number;
+  twin?: string; /* of a twin: its first machine */
+  twin_seconds?: number; /* since it last had everything */
+  twin_refused?: string; /* why it takes nothing more */
 }
 
 export interface Source {

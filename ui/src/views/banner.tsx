@@ -14,6 +14,7 @@ import { useStore } from '../state/store';
 import type { Source } from '../types';
 import { DiskFull } from './disk';
 import { Mark, Sent } from './parts';
+import { Twin } from './twin';
 
 /* Past this a source is marked silent: results come all day, images with patients. */
 const SILENT_US: Record<string, number> = { hl7: 15 * 60e6, dicom: 60 * 60e6 };
@@ -132,6 +133,7 @@ export function Banner() {
         </div>
       </div>
       {inside && <div class="banner-line banner-sources"><Sources /></div>}
+      {inside && !lost && <Twin />}
       {inside && !lost && <DiskFull />}
       {lost && <Lost />}
     </header>

@@ -379,6 +379,30 @@ export async function mockFlows({ tap, open, shoot, make }) {
     await page.reload();
   });
 
+  await tap.test('a twin says that it is a copy, how old, and when it takes nothing more', async () => {
+    mock.state.twin = { twin: '10.0.0.5:8446', twin_position: 5000, twin_seconds: 12 };
+    await page.goto('/#/p/dupont-marie');
+    await page.reload();
+    await page.getByText('Copie de secours : consultation seule.').waitFor();
+    match(await page.locator('.twin').innerText(), /Complète il y a < 1 min/);
+    await accessible(page);
+    await fits(page);
+    await shoot(page, 'twin');
+    mock.state.twin = { twin: '10.0.0.5:8446', twin_position: 5000, twin_seconds: 10800, twin_refused: 'rolled back' };
+    await page.getByRole('button', { name: 'EN : English' }).click();
+    await page.reload();
+    await page.getByText('It takes nothing more from the first machine.').waitFor();
+    match(await page.locator('.twin').innerText(), /Complete as of 3 h ago/);
+    equal(await page.getByText('rolled back').count(), 0); /* the machine's words are for the log */
+    await accessible(page);
+    await shoot(page, 'twin-refused-english');
+    await page.getByRole('button', { name: 'FR : Français' }).click();
+    mock.state.twin = {};
+    await page.reload();
+    await page.locator('tr.row').first().waitFor();
+    equal(await page.locator('.twin').count(), 0);
+  });
+
   await tap.test('when Fanal is silent every view says so, and it comes back by itself', async () => {
     await page.goto('/#/p/dupont-marie');
     await page.locator('tr.row').first().waitFor();
