@@ -126,7 +126,8 @@ static bool is_own(const struct promises *p, const struct entry *e, struct span 
 
     return e->kind == RECORD_EVENT
            && (span_equal(event, SPAN_LIT("recovery.cut"))
-               || (p->calls_failed && span_equal(event, SPAN_LIT("scrub.damaged"))));
+               || (p->calls_failed
+                   && (span_equal(event, SPAN_LIT("scrub.damaged")) || span_equal(event, SPAN_LIT("scrub.repaired")))));
 }
 
 /* Position p holds what was acknowledged there, or else one of what may be there. */
