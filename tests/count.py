@@ -12,19 +12,25 @@ import re
 import sys
 
 TAP = re.compile(r"^\s*(not ok|ok)\b(?:\s+\d+)?(.*)$")
+NOT_TRIED = "# not tried: "  # what a unit test prints before its "ok" (NOT_HERE of tests/unit/test.h): a skip, not a pass
+LAST_LINES = 12              # of what a program printed that ended without saying why
 
 
 def count_tap(text):
     passed = failed = skipped = 0
-    notes = []
+    notes, not_tried = [], None
     for line in text.splitlines():
+        if line.startswith(NOT_TRIED):
+            not_tried = line[len(NOT_TRIED):]
         m = TAP.match(line)
         if not m:
             continue
         skip = re.search(r"#\s*skip\S*\s*(.*)", m.group(2), re.I)
-        if skip:
+        why = None if m.group(1) == "not ok" else not_tried
+        not_tried = None
+        if skip or why:
             skipped += 1
-            notes.append(m.group(2).strip(" -"))
+            notes.append(m.group(2).strip(" -") + (f" # SKIP {why}" if why else ""))
         elif m.group(1) == "ok":
             passed += 1
         else:
@@ -63,7 +69,7 @@ def main():
                     if p + bad + s == 0:
                         s, n = 1, ["skipped"]
                 elif bad == 0:          # crash, time-out, exit status without a 'not ok'
-                    bad, n = 1, n + [f"FAILED {result}"]
+                    bad, n = 1, n + [f"FAILED {result}, after:"] + t.get("stdout", "").splitlines()[-LAST_LINES:]
                 add(name, p, bad, s, n)
     for n in notes:
         print(n)

@@ -10,6 +10,8 @@ import tempfile
 ROWS = [
     ("all passed", "OK", "1..2\nok 1 - x\nok 2 - y\n", 0, "ok - build\n", "3 passed, 0 failed, 0 skipped", 0),
     ("a skip is a skip", "OK", "ok 1 - x\nok 2 - y # SKIP no data\n", 0, "", "1 passed, 0 failed, 1 skipped", 0),
+    ("what could not be tried is a skip", "OK", "1..2\n# not tried: no data\nok 1 - x\nok 2 - y\n", 0, "", "1 passed, 0 failed, 1 skipped", 0),
+    ("not tried and failed", "FAIL", "1..1\n# not tried: no data\nnot ok 1 - x\n", 0, "", "0 passed, 1 failed, 0 skipped", 1),
     ("not ok", "FAIL", "1..1\nnot ok 1 - x\n", 0, "ok - build\n", "1 passed, 1 failed, 0 skipped", 1),
     ("a crash after an ok", "ERROR", "1..2\nok 1 - x\n", 0, "", "1 passed, 1 failed, 0 skipped", 1),
     ("a time-out", "TIMEOUT", "ok 1 - x\n", 0, "", "1 passed, 1 failed, 0 skipped", 1),

@@ -5,6 +5,7 @@ known of DICOM and MLLP is written again from the standards, so that a mistake i
 """
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -31,9 +32,29 @@ def binary():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port nobody listens on, from below those the kernel gives to clients: one of these could take it before we do."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 32768)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def copy_live(source, to, names):
+    """Copies what is there, as rsync does while a Fanal serves: in the order of `names`, files may go away meanwhile."""
+    os.makedirs(to, exist_ok=True)
+    for name in names:
+        path, copy = os.path.join(source, name), os.path.join(to, name)
+        if os.path.isdir(path):
+            copy_live(path, copy, sorted(os.listdir(path)))
+            continue
+        try:
+            shutil.copy2(path, copy)
+        except FileNotFoundError:
+            pass
 
 
 def wait_for(what, seconds=10.0, step=0.01):

@@ -179,8 +179,7 @@ def lag(tap, first, twin):
 def one_way(tap, first, twin):
     """A copy of the vault directory, taken while the first serves, as over a one-way link."""
     copy = os.path.join(first.base, "copy")
-    shutil.copytree(os.path.join(first.dir, "vault"), copy, ignore=shutil.ignore_patterns("views", "cut"),
-                    ignore_dangling_symlinks=True)
+    f.copy_live(os.path.join(first.dir, "vault"), copy, ["checkpoint", "keyring.0", "log", "body"])
     other = os.path.join(first.base, "one-way")
     vkey = subprocess.run([f.binary(), "follow", "--from", copy, other], env=first.env, capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, check=False)

@@ -37,7 +37,7 @@
     for (size_t i_ = 0; i_ < sizeof(rows) / sizeof((rows)[0]); i_++) \
         for (int once_ = 1; once_; ) \
             for (__auto_type row = &(rows)[i_]; once_; once_ = 0)
-/* Ends a test that cannot be tried here, and says why (cmocka's skip() writes "not ok", which meson takes for a failure). */
+/* Ends a test that cannot be tried here, and says why: a skip to tests/count.py (cmocka's skip() writes "not ok", which meson takes for a failure). */
 #define NOT_HERE(why)                       \
     do {                                    \
         print_message("# not tried: " why "\n"); \
