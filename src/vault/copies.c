@@ -83,6 +83,55 @@ static bool apply_backed_up(struct copies *c, uint64_t position, struct span fac
     return true;
 }
 
+static size_t place_of_said(const struct copies *c, struct span certificate)
+{
+    size_t i = 0;
+
+    while (i < c->said_count && !span_equal(span_str(c->said[i].certificate), certificate))
+        i++;
+    return i;
+}
+
+static bool apply_twin(struct copies *c, uint64_t position, struct span facts, struct error *err)
+{
+    struct span certificate = fields_text(facts, FIELD_CERTIFICATE);
+    struct twin_said new = { .applied = fields_uint(facts, FIELD_POSITION, 0) };
+    size_t i = place_of_said(c, certificate);
+
+    (void)position;
+    if (certificate.len == 0 || !span_to_str(certificate, new.certificate, sizeof new.certificate))
+        return error_set(err, ERR_MALFORMED, "a twin without a certificate that fits");
+    if (i == TWINS_SAID_MAX) {
+        i = 0;
+        for (size_t j = 1; j < TWINS_SAID_MAX; j++)
+            i = c->said[j].applied < c->said[i].applied ? j : i;
+        c->said[i] = new;
+    } else if (i == c->said_count) {
+        c->said[c->said_count++] = new;
+    } else if (new.applied > c->said[i].applied) {
+        c->said[i].applied = new.applied;
+    }
+    return true;
+}
+
+bool copies_list_twin(struct copies *c, const char *name, const char *certificate, struct error *err)
+{
+    struct twin_listed *t = &c->twins[c->twin_count];
+
+    if (c->twin_count == TWINS_LISTED_MAX || !span_to_str(span_str(name), t->name, sizeof t->name)
+        || !span_to_str(span_str(certificate), t->certificate, sizeof t->certificate))
+        return error_set(err, ERR_LIMIT, "a twin too many, or of a name that cannot be");
+    c->twin_count++;
+    return true;
+}
+
+uint64_t copies_twin_applied(const struct copies *c, struct span certificate)
+{
+    size_t i = place_of_said(c, certificate);
+
+    return i < c->said_count ? c->said[i].applied : 0;
+}
+
 static const struct {
     const char *fact;
     bool (*apply)(struct copies *c, uint64_t position, struct span facts, struct error *err);
@@ -91,6 +140,7 @@ static const struct {
     { "copy-applied", apply_applied },
     { "copy-removed", apply_removed },
     { "keys-backed-up", apply_backed_up },
+    { "twin-applied", apply_twin },
 };
 
 bool copies_apply(struct copies *c, uint64_t position, struct span facts, struct error *err)
@@ -108,6 +158,12 @@ void copies_pending(const struct copies *c, uint64_t tombstone, uint64_t now_us,
     const char *between = "";
     char time[CLOCK_RFC3339_SIZE];
 
+    for (size_t i = 0; i < c->twin_count; i++) {
+        if (copies_twin_applied(c, span_str(c->twins[i].certificate)) > tombstone)
+            continue;
+        write_printf(out, "%stwin %s", between, c->twins[i].name);
+        between = ", ";
+    }
     for (size_t i = 0; i < c->count; i++) {
         if (c->list[i].added > tombstone || c->list[i].applied > tombstone)
             continue;

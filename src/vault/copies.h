@@ -22,7 +22,24 @@ struct keyring_backup {
     uint64_t expires_us; /* 0: never */
 };
 
+/* A twin, known by its certificate: a name of the configuration may be another machine's tomorrow. */
+#define TWINS_LISTED_MAX 8
+#define TWINS_SAID_MAX   64 /* that ever said something; beyond it the one that is furthest behind is forgotten */
+#define COPY_CERTIFICATE_SIZE 65
+struct twin_said {
+    char certificate[COPY_CERTIFICATE_SIZE]; /* SHA-256, hex */
+    uint64_t applied; /* tombstones below this position are applied there: the twin's word */
+};
+struct twin_listed {
+    char name[COPY_NAME_MAX + 1];
+    char certificate[COPY_CERTIFICATE_SIZE];
+};
+
 struct copies {
+    struct twin_said said[TWINS_SAID_MAX];
+    size_t said_count;
+    struct twin_listed twins[TWINS_LISTED_MAX]; /* of the configuration: pending until they have applied it */
+    size_t twin_count;
     struct copy list[COPIES_MAX];
     size_t count;
     struct keyring_backup backups[COPIES_MAX]; /* the newest */
@@ -33,6 +50,11 @@ struct copies {
 bool copies_apply(struct copies *c, uint64_t position, struct span facts, struct error *err);
 
 const struct copy *copies_find(const struct copies *c, struct span name);
+
+/* A twin of the configuration. ERR_LIMIT. */
+bool copies_list_twin(struct copies *c, const char *name, const char *certificate, struct error *err);
+/* What the twin with that certificate said last; 0: nothing. */
+uint64_t copies_twin_applied(const struct copies *c, struct span certificate);
 
 /*
  * Which copies may still hold the keys of a tombstone, as text: names with commas between them. A back-up of the keyring

@@ -165,13 +165,19 @@ struct slot_erasure {
     uint32_t slot;
     uint8_t tag[KEYRING_TAG_BYTES]; /* of the unit whose slot it is to be */
     bool due;                       /* out: it was not erased yet, and is now */
+    bool its;                       /* out: the slot is the unit's, or was */
 };
 
 /*
- * Overwrites the slots in copy 0, syncs, then in copy 1, and forgets their keys. A slot that belongs to another unit is
- * left alone. As keyring_grow(): nobody else writes meanwhile. ERR_IO: some may be overwritten, the rest is not.
+ * Overwrites the slots in older keyrings that are kept beside, then in copy 0, syncs, then in copy 1, and forgets their
+ * keys. A slot that belongs to another unit is left alone. As keyring_grow(): nobody else writes meanwhile. ERR_IO: some may be overwritten, the rest is not.
  */
 bool keyring_erase(struct keyring *k, struct slot_erasure *e, size_t count, struct error *err);
+
+/* On a twin slots come from its first, behind the ones that were there when the keyring was opened: takes note of them. */
+void keyring_recount(struct keyring *k);
+/* Pairs that a twin keeps when its first's header changes, keyring.0.N and keyring.1.N; then no more are taken. */
+#define KEYRINGS_KEPT_MAX 8
 
 /*
  * Mends a header that is not as it was, and up to 512 slots from `first` on that one copy holds whole, from the other

@@ -4,9 +4,11 @@
  */
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "vault/format.h"
 #include "vault/keyring_internal.h"
 
 void keyring_unit_tag(const struct keyring *k, struct span unit, uint8_t out[UNIT_TAG_BYTES])
@@ -148,6 +150,41 @@ static bool overwrite(struct keyring *k, int copy, const struct slot_erasure *e,
     return ok || error_within(err, "%s", keyring_copy_names[copy]);
 }
 
+/* Overwrites what a kept file has of them; one that is not there, or has no such slot, holds no key. */
+static bool overwrite_kept(struct keyring *k, const char *name, const struct slot_erasure *e, size_t count, struct error *err)
+{
+    uint64_t size = 0;
+    int fd = disk_open(k->disk, name, O_RDWR, err);
+    bool ok = fd >= 0 && file_size(fd, &size, err), some = false;
+
+    for (size_t i = 0; ok && i < count; i++) {
+        uint64_t at = keyring_slot_offset(e[i].slot);
+        uint8_t slot[KEYRING_SLOT_BYTES];
+
+        if (!e[i].its || at + sizeof slot > size
+            || (file_read_at(fd, slot, sizeof slot, at, NULL) && slot_holds_nothing(slot)))
+            continue;
+        slot_erased_make(&k->binding, e[i].slot, slot); /* after a rotation the HMAC does not fit: no key is there either */
+        ok = disk_write_at(k->disk, fd, span_of(slot, sizeof slot), at, err);
+        some = true;
+    }
+    ok = ok && (!some || disk_sync(k->disk, fd, err));
+    disk_close(k->disk, &fd);
+    return ok || error_within(err, "%s", name);
+}
+
+static bool overwrite_all_kept(struct keyring *k, const struct slot_erasure *e, size_t count, struct error *err)
+{
+    char name[NAME_BYTES_MAX];
+    bool ok = true;
+
+    for (int n = 0; ok && n < KEYRINGS_KEPT_MAX * KEYRING_COPIES; n++) {
+        (void)snprintf(name, sizeof name, "%s.%d", keyring_copy_names[n % KEYRING_COPIES], n / KEYRING_COPIES);
+        ok = !disk_exists(k->disk, name) || overwrite_kept(k, name, e, count, err);
+    }
+    return ok;
+}
+
 /* One copy holds the key still, where the other was overwritten and the power went. */
 static bool both_erased(struct keyring *k, uint32_t number)
 {
@@ -160,13 +197,27 @@ static bool both_erased(struct keyring *k, uint32_t number)
     return erased;
 }
 
+void keyring_recount(struct keyring *k)
+{
+    uint64_t least = UINT64_MAX, size = 0;
+
+    (void)pthread_mutex_lock(&k->lock);
+    for (int i = 0; i < KEYRING_COPIES; i++) {
+        if (k->fd[i] >= 0 && file_size(k->fd[i], &size, NULL) && size < least)
+            least = size;
+    }
+    if (least != UINT64_MAX && least >= keyring_slot_offset(k->count))
+        k->count = (uint32_t)((least - KEYRING_HEADER_BYTES) / KEYRING_SLOT_BYTES);
+    (void)pthread_mutex_unlock(&k->lock);
+}
+
 bool keyring_erase(struct keyring *k, struct slot_erasure *e, size_t count, struct error *err)
 {
     size_t due = 0;
     bool erased, ok = true;
 
     for (size_t i = 0; i < count; i++) {
-        e[i].due = false;
+        e[i].due = e[i].its = false;
         if (e[i].slot == 0 || !grow_to(k, e[i].slot, err))
             return e[i].slot == 0 ? error_set(err, ERR_REFUSED, "slot 0 is no unit's") : false;
     }
@@ -175,6 +226,7 @@ bool keyring_erase(struct keyring *k, struct slot_erasure *e, size_t count, stru
         bool meant = is_meant(k, &e[i], &erased);
 
         e[i].due = erased ? !both_erased(k, e[i].slot) : meant;
+        e[i].its = meant || erased;
         due += e[i].due;
         if (meant || erased) {
             uint32_t now;
@@ -184,6 +236,7 @@ bool keyring_erase(struct keyring *k, struct slot_erasure *e, size_t count, stru
                 unit_map_remove(&k->map, e[i].tag);
         }
     }
+    ok = overwrite_all_kept(k, e, count, err);
     for (int copy = 0; ok && due > 0 && copy < KEYRING_COPIES; copy++)
         ok = overwrite(k, copy, e, count, err);
     (void)pthread_mutex_unlock(&k->lock);

@@ -1,6 +1,8 @@
 /* Slots of a keyring file, as bytes. See keyring_format.h. */
 #include "vault/keyring_format.h"
 
+#include <sodium.h>
+
 #include "base/reader.h"
 
 enum {
@@ -86,6 +88,11 @@ void slot_erased_make(const struct slot_binding *b, uint32_t number, uint8_t out
     put_u32(out, number);
     out[AT_STATE] = SLOT_ERASED;
     slot_finish(b, out);
+}
+
+bool slot_holds_nothing(const uint8_t slot[KEYRING_SLOT_BYTES])
+{
+    return slot[AT_STATE] == SLOT_ERASED && sodium_is_zero(slot + AT_STATE + 1, AT_MASTER_GENERATION - AT_STATE - 1);
 }
 
 bool slot_is_valid(const struct slot_binding *b, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES])

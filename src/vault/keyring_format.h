@@ -24,6 +24,8 @@ bool slot_make(struct seal *s, const struct slot_binding *b, uint32_t number, en
                uint8_t out[KEYRING_SLOT_BYTES], struct error *err);
 /* One whose key was erased: number, state and HMAC, nothing else. */
 void slot_erased_make(const struct slot_binding *b, uint32_t number, uint8_t out[KEYRING_SLOT_BYTES]);
+/* Neither a key nor a unit is in it, whatever its HMAC says. */
+bool slot_holds_nothing(const uint8_t slot[KEYRING_SLOT_BYTES]);
 /* Its HMAC, after a change. */
 void slot_finish(const struct slot_binding *b, uint8_t slot[KEYRING_SLOT_BYTES]);
 bool slot_is_valid(const struct slot_binding *b, uint32_t number, const uint8_t slot[KEYRING_SLOT_BYTES]);

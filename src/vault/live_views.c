@@ -309,12 +309,13 @@ static bool fold_some(struct live_views *v, uint64_t end)
 static bool heal(struct live_views *v)
 {
     struct error err = { .code = ERR_NONE };
+    const uint32_t mark = live_views_mark(v);
     bool ok = make_again(v, &err);
 
     if (!ok)
         log_error(v->log, "views.make-failed", f_str("reason", error_name(err.code)), f_err(&err));
     (void)pthread_mutex_lock(&v->mutex);
-    v->damaged = v->damaged && !ok;
+    v->damaged = v->damaged && !(ok && mark == live_views_mark(v)); /* keys went meanwhile: once more */
     (void)pthread_mutex_unlock(&v->mutex);
     return ok;
 }
@@ -373,6 +374,16 @@ void live_views_remake(struct live_views *v, uint32_t mark)
     v->damaged = true;
     (void)pthread_cond_signal(&v->work);
     (void)pthread_mutex_unlock(&v->mutex);
+}
+
+bool live_views_whole(struct live_views *v)
+{
+    bool whole;
+
+    (void)pthread_mutex_lock(&v->mutex);
+    whole = !v->damaged;
+    (void)pthread_mutex_unlock(&v->mutex);
+    return whole;
 }
 
 uint32_t live_views_mark(struct live_views *v)

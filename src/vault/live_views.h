@@ -39,6 +39,8 @@ bool live_views_renew(struct live_views *v, uint32_t mark, struct error *err);
 
 /* The same in the folding thread: finds wait until it is done. */
 void live_views_remake(struct live_views *v, uint32_t mark);
+/* Nothing made before the newest mark is read any more, and nothing is to be made again. */
+bool live_views_whole(struct live_views *v);
 /* Tombstones that are applied. */
 uint32_t live_views_mark(struct live_views *v);
 

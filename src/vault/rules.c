@@ -437,6 +437,40 @@ bool rules_has_copy(struct rules *r, struct span name)
     return found;
 }
 
+bool rules_list_twin(struct rules *r, const char *name, const char *certificate, struct error *err)
+{
+    bool ok;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    ok = copies_list_twin(&r->copies, name, certificate, err);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return ok;
+}
+
+uint64_t rules_twin_applied(struct rules *r, struct span certificate)
+{
+    uint64_t applied;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    applied = copies_twin_applied(&r->copies, certificate);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return applied;
+}
+
+bool rules_tombstone_within(struct rules *r, uint64_t from, uint64_t below)
+{
+    bool found = false;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    for (size_t i = 0; !found && i < erasures_count(r->erasures); i++) {
+        const struct erasure *e = erasures_at(r->erasures, i);
+
+        found = e->state == ERASURE_DONE && e->tombstone >= from && e->tombstone < below;
+    }
+    (void)pthread_mutex_unlock(&r->mutex);
+    return found;
+}
+
 void rules_pending(struct rules *r, uint64_t tombstone, uint64_t now_us, struct writer *out)
 {
     (void)pthread_mutex_lock(&r->mutex);

@@ -34,6 +34,10 @@ bool rules_hold_at(struct rules *r, size_t n, struct hold *out);
 uint64_t rules_tombstones(struct rules *r);
 bool rules_copy_at(struct rules *r, size_t n, struct copy *out);
 bool rules_has_copy(struct rules *r, struct span name);
+bool rules_list_twin(struct rules *r, const char *name, const char *certificate, struct error *err);
+uint64_t rules_twin_applied(struct rules *r, struct span certificate);
+/* Is there a tombstone at or behind `from`, below `below`? */
+bool rules_tombstone_within(struct rules *r, uint64_t from, uint64_t below);
 /* copies_pending() */
 void rules_pending(struct rules *r, uint64_t tombstone, uint64_t now_us, struct writer *out);
 /* Borrowed until rules_free(). */

@@ -62,6 +62,8 @@ bool store_erase_units(struct store *s, struct slot_erasure *units, size_t count
     if (s->read_only && !s->twin) /* on a twin the log comes from its first, tombstones too */
         return error_set(err, ERR_REFUSED, "the store is open for reading");
     (void)pthread_mutex_lock(&s->confirm_lock); /* the keyring is written by one at a time */
+    if (s->twin)
+        keyring_recount(s->keyring);
     ok = keyring_erase(s->keyring, units, count, err);
     (void)pthread_mutex_unlock(&s->confirm_lock);
     return ok;

@@ -167,6 +167,24 @@ bool twin_pin(struct twin *t, const uint8_t vault_id[VAULT_ID_BYTES], const uint
     return true;
 }
 
+void twin_erased(struct twin *t, uint64_t position)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    if (!t->keyring_changed && position > t->erased)
+        t->erased = position;
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+bool twin_keyring_changed(struct twin *t)
+{
+    bool changed;
+
+    (void)pthread_mutex_lock(&t->lock);
+    changed = t->keyring_changed;
+    (void)pthread_mutex_unlock(&t->lock);
+    return changed;
+}
+
 bool twin_keep_conf(struct twin *t, struct span text, struct error *err)
 {
     struct writer had = writer_new(text.len + 1);
@@ -201,6 +219,8 @@ void twin_figures(struct twin *t, struct twin_figures *out)
 
     (void)pthread_mutex_lock(&t->lock);
     known = t->known;
+    if (t->erased > known.applied)
+        known.applied = t->erased;
     (void)pthread_mutex_unlock(&t->lock);
     (void)pthread_mutex_lock(&t->store->lock);
     end = t->store->told;

@@ -11,8 +11,6 @@
 
 struct twin;
 
-/* Keyring pairs that are kept when the first's header changes; then no more are taken. */
-#define TWIN_KEYRINGS_KEPT_MAX 8
 /* A keyring is at most that long here: 4 million units. */
 #define TWIN_KEYRING_SLOTS_MAX (UINT32_C(1) << 22)
 
@@ -34,7 +32,7 @@ struct twin_figures {
     uint64_t written_us; /* time of the newest commit it has, by the first's clock */
     uint64_t round_us;   /* when it last took something */
     uint64_t current_us; /* when nothing was left to take, the last time */
-    uint64_t applied;    /* tombstones */
+    uint64_t applied;    /* tombstones below this position are applied */
     uint8_t vault_id[VAULT_ID_BYTES];
     uint8_t public_key[FOLLOW_PUBLIC_KEY_BYTES];
     struct hash root;
@@ -67,6 +65,14 @@ bool twin_pin(struct twin *t, const uint8_t vault_id[VAULT_ID_BYTES], const uint
  * key; ERR_DAMAGED: what came does not verify. Either leaves the twin as it was. Any other error is the source's or the disk's.
  */
 bool twin_round(struct twin *t, const struct twin_source *source, bool *more, struct error *err);
+
+/*
+ * Every tombstone below `position` is applied here: its keys are destroyed, nothing is left that they opened. Told to the
+ * first with the next rounds. Changes nothing once the keyring was changed. Any thread.
+ */
+void twin_erased(struct twin *t, uint64_t position);
+/* The first's keyring has another header than the one that was opened: what opened it must open it again. Any thread. */
+bool twin_keyring_changed(struct twin *t);
 
 /* Keeps the text of the first's fanal.conf, for promotion: vault/first.conf. */
 bool twin_keep_conf(struct twin *t, struct span text, struct error *err);

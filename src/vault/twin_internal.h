@@ -17,7 +17,7 @@ struct twin_known {
     uint8_t vault_id[VAULT_ID_BYTES];
     uint8_t public_key[FOLLOW_PUBLIC_KEY_BYTES];
     uint64_t round_us, current_us;
-    uint64_t applied;
+    uint64_t applied; /* tombstones below this position are applied */
     uint32_t keyring_slots, keyrings_kept, missing;
     uint8_t keyring_digest[HASH_BYTES];
 };
@@ -26,8 +26,10 @@ struct twin {
     struct store *store; /* owned */
     struct seal seal;    /* of the thread that pulls */
     bool unsealed;
-    pthread_mutex_t lock; /* known, as figures show it */
+    pthread_mutex_t lock; /* known, as figures show it, and what else others say and ask */
     struct twin_known known;
+    uint64_t erased;      /* as twin_erased() said; a round takes it into known */
+    bool keyring_changed; /* since it was opened */
     uint64_t saved_us; /* when vault/twin was written */
 };
 

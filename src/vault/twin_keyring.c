@@ -43,12 +43,15 @@ static bool append_slots(struct twin_round *r, struct error *err)
     uint64_t at = KEYRING_HEADER_BYTES + (uint64_t)r->known.keyring_slots * KEYRING_SLOT_BYTES;
     bool ok = fetch_slots(r, r->known.keyring_slots, &slots, err);
 
+    /* Erasing writes these files, too, and verify compares them. */
+    (void)pthread_mutex_lock(&s->confirm_lock);
     for (int i = 0; ok && i < COPIES; i++) {
         int fd = disk_open(&s->disk, copy_names[i], O_RDWR, err);
 
         ok = fd >= 0 && disk_write_at(&s->disk, fd, writer_span(&slots), at, err) && disk_sync(&s->disk, fd, err);
         disk_close(&s->disk, &fd);
     }
+    (void)pthread_mutex_unlock(&s->confirm_lock);
     writer_done(&slots);
     if (ok)
         r->known.keyring_slots = r->head.keyring_slots;
@@ -60,8 +63,8 @@ static bool keep_old(struct twin_round *r, struct error *err)
 {
     struct store *s = r->t->store;
 
-    if (r->known.keyrings_kept >= TWIN_KEYRINGS_KEPT_MAX)
-        return error_set(err, ERR_REFUSED, "the first's keyring was changed more than %d times", TWIN_KEYRINGS_KEPT_MAX);
+    if (r->known.keyrings_kept >= KEYRINGS_KEPT_MAX)
+        return error_set(err, ERR_REFUSED, "the first's keyring was changed more than %d times", KEYRINGS_KEPT_MAX);
     for (int i = 0; i < COPIES; i++) {
         char kept[NAME_BYTES_MAX], path[DISK_PATH_MAX];
         struct writer w = writer_new(KEYRING_HEADER_BYTES + (size_t)TWIN_KEYRING_SLOTS_MAX * KEYRING_SLOT_BYTES);
@@ -95,6 +98,16 @@ static bool fetch_whole(struct twin_round *r, struct writer *out, struct error *
     return fetch_slots(r, 0, out, err);
 }
 
+/* Keys that were destroyed here may be back with it: opening it destroys them again, and says so. */
+static void begin_anew(struct twin_round *r)
+{
+    (void)pthread_mutex_lock(&r->t->lock);
+    r->t->keyring_changed = true;
+    r->t->erased = 0;
+    (void)pthread_mutex_unlock(&r->t->lock);
+    r->known.applied = 0;
+}
+
 /* Another header: the whole keyring, the first time or after a change of the secret. */
 static bool take_whole(struct twin_round *r, struct error *err)
 {
@@ -104,9 +117,14 @@ static bool take_whole(struct twin_round *r, struct error *err)
     if (r->head.keyring_slots < r->known.keyring_slots)
         return error_set(err, ERR_REFUSED, "the first's keyring has lost slots: %u of %u are left",
                          r->head.keyring_slots, r->known.keyring_slots);
-    ok = fetch_whole(r, &file, err) && (r->known.keyring_slots == 0 || keep_old(r, err));
+    ok = fetch_whole(r, &file, err);
+    (void)pthread_mutex_lock(&r->t->store->confirm_lock);
+    ok = ok && (r->known.keyring_slots == 0 || keep_old(r, err));
+    if (ok)
+        begin_anew(r);
     for (int i = 0; ok && i < COPIES; i++)
         ok = disk_replace(&r->t->store->disk, copy_names[i], writer_span(&file), err);
+    (void)pthread_mutex_unlock(&r->t->store->confirm_lock);
     writer_done(&file);
     if (!ok)
         return false;

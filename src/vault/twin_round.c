@@ -124,7 +124,7 @@ static bool note_time(struct twin_round *r, struct error *err)
 {
     uint64_t now = clock_wall_us(r->t->store->clock);
     bool other = memcmp(r->known.keyring_digest, r->t->known.keyring_digest, HASH_BYTES) != 0
-                 || r->known.keyring_slots != r->t->known.keyring_slots;
+                 || r->known.keyring_slots != r->t->known.keyring_slots || r->known.applied != r->t->known.applied;
 
     r->known.current_us = now;
     if ((other || now - r->t->saved_us >= TWIN_IDLE_SAVE_US) && !twin_state_write(r->t, &r->known, &r->end, err))
@@ -158,10 +158,20 @@ static void tell_apart(struct twin_round *r, struct error *err)
                     (unsigned long long)end->marker.size);
 }
 
+/* What was erased since the last round. */
+static void note_erased(struct twin_round *r)
+{
+    (void)pthread_mutex_lock(&r->t->lock);
+    if (r->t->erased > r->known.applied)
+        r->known.applied = r->t->erased;
+    (void)pthread_mutex_unlock(&r->t->lock);
+}
+
 static bool step(struct twin_round *r, struct error *err)
 {
     uint64_t now;
 
+    note_erased(r);
     if (!r->source->head(r->source->context, address_of(r->end.segment, r->end.offset), r->tree.size,
                          r->known.applied, &r->head, err)
         || !head_is_good(r, err))

@@ -26,6 +26,7 @@ struct vault {
     struct live_views *views;
     struct rules *rules;
     uint64_t reapplied; /* units erased again when it was opened */
+    bool erasing_failed; /* as logged */
     const struct log *log;
     /* the owner's */
     struct views_reader *own_reader;
@@ -59,11 +60,13 @@ static struct zone zone_of(const struct vault_options *options)
 /*
  * Tombstones are applied to whatever keyring is there: after a power cut between a tombstone and its slot, or with a
  * keyring from a back-up, a key is back that must not be. It goes again before anything is read, with an alarm.
+ * below: tombstones from this position on were never applied here (a twin that was sealed when they came): no alarm.
  */
-static bool reapply_erasures(struct rules *rules, struct store *store, const struct log *log, uint64_t *again,
-                             struct error *err)
+static bool reapply_erasures(struct rules *rules, struct store *store, const struct log *log, uint64_t below,
+                             uint64_t *again, struct error *err)
 {
     struct erasure e;
+    uint64_t units = 0;
     bool ok = true;
 
     *again = 0;
@@ -73,10 +76,12 @@ static bool reapply_erasures(struct rules *rules, struct store *store, const str
         if (e.state != ERASURE_DONE)
             continue;
         ok = erasure_apply(store, &e, &due, err);
-        *again += due;
+        *(e.tombstone < below ? again : &units) += due;
     }
-    if (*again > 0 && log != NULL)
+    if (*again > 0)
         log_error(log, "erasure.reapplied", f_uint("units", *again));
+    if (units > 0)
+        log_info(log, "erasure.applied", f_uint("units", units));
     return ok || error_within(err, "erasing again");
 }
 
@@ -85,6 +90,14 @@ static struct live_views_options views_options(const struct vault_options *optio
 {
     return (struct live_views_options){ .store = store, .log = options->store.log,
                                         .clock = options->store.clock, .zone = zone_of(options), .mark = mark };
+}
+
+static uint64_t applied_before(struct twin *t)
+{
+    struct twin_figures f;
+
+    twin_figures(t, &f);
+    return f.applied;
 }
 
 static bool open_parts(struct vault *v, const char *dir, const struct vault_options *options, struct error *err)
@@ -104,12 +117,15 @@ static bool open_parts(struct vault *v, const char *dir, const struct vault_opti
         return error_set(err, ERR_MEMORY, "vault");
     if (!rules_load(v->rules, v->store, err))
         return error_within(err, "accounts");
-    if (!reapply_erasures(v->rules, v->store, v->log, &v->reapplied, err))
+    if (!reapply_erasures(v->rules, v->store, v->log, v->twin != NULL ? applied_before(v->twin) : UINT64_MAX, &v->reapplied, err))
         return false;
     views = views_options(options, v->store, (uint32_t)rules_tombstones(v->rules));
     v->views = live_views_open(&views, err);
-    return v->views != NULL && (v->own_reader = views_reader_new(v->views, err)) != NULL
-           && live_views_start(v->views, err);
+    if (v->views == NULL || (v->own_reader = views_reader_new(v->views, err)) == NULL || !live_views_start(v->views, err))
+        return false;
+    if (v->twin != NULL)
+        twin_erased(v->twin, v->rules_known);
+    return true;
 }
 
 struct vault *vault_open(const char *dir, const struct vault_options *options, struct error *err)
@@ -261,16 +277,30 @@ static void follow_rules(struct vault *v)
 
     if (size == v->rules_known)
         return;
-    if (!store_walk_rules(v->store, note_new_rule, &n, &err) || n.failed)
+    if (!store_walk_rules(v->store, note_new_rule, &n, &err) || n.failed) {
         log_error(v->log, "vault.memory", f_uint("position", size));
-    else
-        v->rules_known = size;
+        size = v->rules_known;
+    }
     for (struct pending_rule *r = n.oldest, *next; r != NULL; r = next) {
         next = r->next;
-        if (!rules_apply(v->rules, r->position, span_of(r->facts, r->len), &err))
+        if (size > r->position && !rules_apply(v->rules, r->position, span_of(r->facts, r->len), &err)) {
             log_warn(v->log, "vault.rule-ignored", f_uint("position", r->position), f_err(&err));
+            size = err.code == ERR_MEMORY ? r->position : size; /* it may be a tombstone: tried again */
+        }
         free(r);
     }
+    v->rules_known = size;
+}
+
+/* What came is erased at once; what failed is logged once and tried again with whatever comes next. */
+static void follow_erasures(struct vault *v)
+{
+    struct error err = { .code = ERR_NONE };
+    bool ok = vault_follow_erasures(v, &err);
+
+    if (!ok && !v->erasing_failed)
+        log_error(v->log, "erasure.not-applied", f_err(&err));
+    v->erasing_failed = !ok;
 }
 
 size_t vault_completed(struct vault *v, struct completion *out, size_t max)
@@ -282,8 +312,10 @@ size_t vault_completed(struct vault *v, struct completion *out, size_t max)
         settle_rules(v, &out[i]);
     }
     pending_prune(v->pending, live_views_folded(v->views));
-    if (v->twin != NULL)
+    if (v->twin != NULL) {
         follow_rules(v);
+        follow_erasures(v);
+    }
     if (count > 0 || v->twin != NULL)
         live_views_wake(v->views);
     return count;
@@ -412,7 +444,7 @@ bool vault_rebuild(const char *dir, const struct vault_options *options, struct 
     struct live_views_options views;
     uint64_t again;
     bool ok = rules != NULL && rules_load(rules, store, err)
-              && reapply_erasures(rules, store, options->store.log, &again, err);
+              && reapply_erasures(rules, store, options->store.log, UINT64_MAX, &again, err);
 
     if (ok) {
         views = views_options(options, store, (uint32_t)rules_tombstones(rules));
@@ -497,6 +529,42 @@ bool vault_witness(struct vault *v, struct span origin, uint64_t size, const uin
     return ok;
 }
 
+bool vault_list_twin(struct vault *v, const char *name, const char *certificate, struct error *err)
+{
+    return rules_list_twin(v->rules, name, certificate, err);
+}
+
+uint64_t vault_twin_applied(struct vault *v, const char *certificate)
+{
+    return rules_twin_applied(v->rules, span_str(certificate));
+}
+
+bool vault_twin_says(struct vault *v, const char *name, const char *certificate, uint64_t applied, uint64_t now_us,
+                     uint64_t *told, struct error *err)
+{
+    struct writer facts = writer_new(1024);
+    struct append a = { .kind = RECORD_RULE, .unit = SPAN_LIT("rules"), .received_us = now_us };
+    uint64_t known = vault_twin_applied(v, certificate), position;
+    bool ok = true;
+
+    if (applied > store_committed_size(v->store))
+        return error_set(err, ERR_REFUSED, "a twin says that it has applied what is not there");
+    if (known < *told)
+        known = *told; /* on its way into the log */
+    if (rules_tombstone_within(v->rules, known, applied)) {
+        field_put_str(&facts, FIELD_FACT, "twin-applied");
+        field_put_str(&facts, FIELD_ACTOR, "fanal");
+        field_put_str(&facts, FIELD_TWIN, name);
+        field_put_str(&facts, FIELD_CERTIFICATE, certificate);
+        field_put_uint(&facts, FIELD_POSITION, applied);
+        a.facts = writer_span(&facts);
+        ok = writer_ok(&facts, err, "twin-applied") && vault_append(v, &a, &position, err);
+        *told = ok ? applied : *told;
+    }
+    writer_done(&facts);
+    return ok;
+}
+
 bool vault_has_copy(struct vault *v, struct span name)
 {
     return rules_has_copy(v->rules, name);
@@ -506,11 +574,15 @@ bool vault_follow_erasures(struct vault *v, struct error *err)
 {
     uint64_t tombstones = rules_tombstones(v->rules), due;
 
-    if (tombstones == live_views_mark(v->views))
-        return true;
-    if (!reapply_erasures(v->rules, v->store, NULL, &due, err))
-        return false;
-    live_views_remake(v->views, (uint32_t)tombstones);
+    if (tombstones != live_views_mark(v->views)) {
+        if (v->twin != NULL && twin_keyring_changed(v->twin))
+            return error_set(err, ERR_SEALED, "the first's keyring was changed: open the twin again to erase");
+        if (!reapply_erasures(v->rules, v->store, v->log, 0, &due, err))
+            return false;
+        live_views_remake(v->views, (uint32_t)tombstones);
+    }
+    if (v->twin != NULL && live_views_whole(v->views))
+        twin_erased(v->twin, v->rules_known);
     return true;
 }
 

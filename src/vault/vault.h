@@ -112,10 +112,25 @@ bool vault_hold_at(struct vault *v, size_t n, struct hold *out);
  */
 bool vault_erase(struct vault *v, const struct erasure *e, struct error *err);
 /*
- * On a twin: tombstones came with the log. Destroys what they name and has the views made again; finds wait meanwhile.
- * The owner's, whenever rules were taken in. False with *err: tried again with the next ones, or when it is opened.
+ * On a twin: tombstones came with the log. Destroys what they name and has the views made again; finds wait meanwhile. Once
+ * they are, the twin is told how far it is. The owner's; vault_completed() does it, too. False with *err: tried again at the
+ * next call, or when the vault is opened (ERR_SEALED: only then).
  */
 bool vault_follow_erasures(struct vault *v, struct error *err);
+/*
+ * On a first: a twin of the configuration, named with every erasure that it has not said it has applied. Before it is
+ * asked for erasures. ERR_LIMIT past 8.
+ */
+bool vault_list_twin(struct vault *v, const char *name, const char *certificate, struct error *err);
+/*
+ * The twin with that certificate says that it has applied every tombstone below `applied`: recorded where that is news of a
+ * tombstone. *told: what was said before, kept by the caller for each twin, 0 at first. The owner's.
+ */
+bool vault_twin_says(struct vault *v, const char *name, const char *certificate, uint64_t applied, uint64_t now_us,
+                     uint64_t *told, struct error *err);
+/* What it said that is recorded; 0: nothing. */
+uint64_t vault_twin_applied(struct vault *v, const char *certificate);
+
 /* A copy of the keys of that name is declared. */
 bool vault_has_copy(struct vault *v, struct span name);
 /* Units whose key had to be erased again when the vault was opened: the keyring is older than a tombstone. */

@@ -107,7 +107,8 @@ struct awaited {
 
 /* A twin as the first last heard of it (room_follow.c). Times: µs since 1970. */
 struct twin_watch {
-    uint64_t position, applied;
+    uint64_t position, applied;       /* as it said last */
+    uint64_t told;                    /* of applied, what is recorded */
     uint64_t current_us;              /* it has everything that was committed then */
     uint64_t promise_size, promise_us; /* what was committed when it asked: once it has that, current_us is then */
     bool silent;                   /* as recorded */

@@ -102,6 +102,22 @@ static void hear_of(struct twin_watch *w, uint64_t position, uint64_t committed,
     }
 }
 
+/* How far a twin has erased is its word, kept in the log: the keys are on its disk, not on ours. */
+static void note_applied(struct room *room, const struct conf_twin *c, struct twin_watch *w, uint64_t applied)
+{
+    uint64_t told = w->told;
+    struct error err = { 0 };
+
+    if (!vault_twin_says(room->vault, c->name, c->certificate, applied, clock_wall_us(room->clock), &w->told, &err)) {
+        if (w->applied != applied)
+            log_warn(&room->log, "twin.not-believed", f_str("twin", c->name), f_uint("position", applied), f_err(&err));
+    } else if (w->told != told) {
+        store_kick(room->store);
+        log_info(&room->log, "twin.applied", f_str("twin", c->name), f_uint("position", applied));
+    }
+    w->applied = applied;
+}
+
 void follow_state(struct room *room, struct session *s, const struct message *m)
 {
     struct question *q = question_new(room, s, m);
@@ -113,7 +129,7 @@ void follow_state(struct room *room, struct session *s, const struct message *m)
     follow_question_read(m->fields, &q->state);
     q->job = (struct job){ .run = run_state, .done = state_done };
     w->position = q->state.position;
-    w->applied = q->state.applied;
+    note_applied(room, &room->conf.twins[s->twin], w, q->state.applied);
     hear_of(w, q->state.position, store_committed_size(room->store), now);
     queue(room, q);
 }
@@ -186,6 +202,8 @@ static uint64_t seconds_since(const struct room *room, uint64_t then_us)
 
 void follow_turn(struct room *room)
 {
+    if (vault_twin(room->vault) != NULL)
+        put_completed(room); /* what is to be erased here, and did not succeed or was not finished */
     for (size_t i = 0; i < room->conf.twin_count && vault_twin(room->vault) == NULL; i++) {
         struct twin_watch *w = &room->twins[i];
         uint64_t seconds;
@@ -244,6 +262,7 @@ static void put_own_state(struct room *room, struct twin *twin, struct writer *w
     field_put_uint(w, FIELD_TWIN_POSITION, f.size);
     field_put_uint(w, FIELD_TWIN_SECONDS, seconds_since(room, f.current_us));
     field_put_uint(w, FIELD_WRITTEN, f.written_us);
+    field_put_uint(w, FIELD_TWIN_APPLIED, f.applied);
     if (room->following != NULL && following_refused(room->following, refused))
         field_put_str(w, FIELD_TWIN_REFUSED, refused);
 }
@@ -258,6 +277,19 @@ void follow_status(struct room *room, struct writer *w)
         put_twins(room, w);
 }
 
+static bool list_twins(struct room *room, struct error *err)
+{
+    for (size_t i = 0; i < room->conf.twin_count; i++) {
+        const struct conf_twin *c = &room->conf.twins[i];
+
+        room->twins[i].current_us = clock_wall_us(room->clock); /* not heard of since this start */
+        room->twins[i].applied = vault_twin_applied(room->vault, c->certificate);
+        if (!vault_list_twin(room->vault, c->name, c->certificate, err))
+            return false;
+    }
+    return true;
+}
+
 bool follow_open(struct room *room, const char *dir, const struct vault_options *options, struct error *err)
 {
     struct store_options own = options->store;
@@ -266,10 +298,8 @@ bool follow_open(struct room *room, const char *dir, const struct vault_options 
     room->following_jobs = jobs_new(NULL, 1, err);
     if (room->following_jobs == NULL)
         return false;
-    for (size_t i = 0; i < room->conf.twin_count; i++)
-        room->twins[i].current_us = clock_wall_us(room->clock); /* not heard of since this start */
     if (vault_twin(room->vault) == NULL)
-        return true;
+        return list_twins(room, err);
     if (!path_join(vault, sizeof vault, dir, "vault", err) || !path_join(path, sizeof path, vault, "own", err))
         return false;
     room->own = store_open(path, &own, err);

@@ -89,6 +89,7 @@ struct lie {
     size_t short_at; /* the call whose answer is cut in half */
     enum follow_part absent; /* a part that is not there any more; 0: none */
     size_t reads[FOLLOW_CONF + 1];
+    uint64_t applied; /* as the twin said last */
 };
 
 static inline bool lie_head(void *context, address from, uint64_t position, uint64_t applied, struct follow_head *out,
@@ -96,7 +97,7 @@ static inline bool lie_head(void *context, address from, uint64_t position, uint
 {
     struct lie *l = context;
 
-    (void)applied;
+    l->applied = applied;
     l->calls++;
     if (l->fail_at != 0 && l->calls >= l->fail_at)
         return error_set(err, ERR_CLOSED, "the link is gone");
