@@ -92,7 +92,8 @@ static bool draft_entry(struct store *s, const struct append *a, struct draft *d
         d->h.slot = a->body->slot;
         memcpy(d->h.salt, a->body->salt, sizeof d->h.salt);
         d->keys = a->body->keys;
-        if (!body_finish(a->body, &d->h.body_root, err))
+        if (!body_finish(a->body, err)
+            || (a->body->large && !body_root(a->body, &s->owner_seal, &d->h.body_root, err)))
             return false;
         d->h.body_bytes = a->body->bytes;
         d->h.large = a->body->large;
@@ -115,10 +116,24 @@ static bool draft_entry(struct store *s, const struct append *a, struct draft *d
     return writer_ok(&s->facts, err, "facts");
 }
 
-/* With the lock held: seals the entry into the batch. */
-static bool add_entry(struct store *s, struct batch *b, struct draft *d, const struct append *a, struct error *err)
+bool entry_seal(struct seal *seal, const struct record_keys *keys, struct span entry, struct span facts,
+                struct hash *leaf, struct error *err)
 {
     static const uint8_t nonce[NONCE_BYTES] = { 0 }; /* the key is used once */
+    uint8_t *out = (uint8_t *)entry.ptr;
+
+    return seal_encrypt(seal, keys->facts, nonce, span_part(entry, ENTRY_AAD_FROM, ENTRY_HEADER_BYTES - ENTRY_AAD_FROM),
+                        facts, out + ENTRY_HEADER_BYTES, err)
+           && merkle_leaf(seal, &entry, 1, leaf, err);
+}
+
+/*
+ * With the lock held: adds the entry to the batch. One whose body waits in memory stays open: the commit thread seals
+ * it when it has written that body, and the owner does not stand still while the last chunks are hashed.
+ */
+static bool add_entry(struct store *s, struct batch *b, struct draft *d, const struct append *a, struct error *err)
+{
+    bool later = a->body != NULL && !a->body->large;
     struct batch_item *item = &b->items[b->count];
     size_t from = b->log.len;
     uint8_t *out = write_room(&b->log, d->h.length);
@@ -130,21 +145,23 @@ static bool add_entry(struct store *s, struct batch *b, struct draft *d, const s
     bytes = span_of(out, d->h.length);
     d->h.position = s->plan.position;
     d->h.previous_rule = a->kind == RECORD_RULE ? s->plan.newest_rule : 0;
-    if (a->body != NULL && !a->body->large)
+    if (later)
         d->h.place = place_body(s, a->body, a->received_us);
     memset(out, 0, d->h.length);
     entry_header_encode(&d->h, out);
-    if (!seal_encrypt(&s->owner_seal, d->keys.facts, nonce,
-                      span_part(bytes, ENTRY_AAD_FROM, ENTRY_HEADER_BYTES - ENTRY_AAD_FROM), writer_span(&s->facts),
-                      out + ENTRY_HEADER_BYTES, err)
-        || !merkle_leaf(&s->owner_seal, &bytes, 1, &b->leaves[b->count], err)) {
+    if (later) {
+        memcpy(out + ENTRY_HEADER_BYTES, s->facts.ptr, s->facts.len);
+    } else if (!entry_seal(&s->owner_seal, &d->keys, bytes, writer_span(&s->facts), &b->leaves[b->count], err)) {
         b->log.len = from;
         s->plan = before;
         return false;
     }
-    *item = (struct batch_item){
-        .position = d->h.position, .cookie = a->cookie, .offset = (uint32_t)from, .body = a->body, .place = d->h.place
-    };
+    *item = (struct batch_item){ .position = d->h.position,
+                                 .cookie = a->cookie,
+                                 .offset = (uint32_t)from,
+                                 .facts = later ? (uint32_t)s->facts.len : 0,
+                                 .body = a->body,
+                                 .place = d->h.place };
     b->count++;
     b->body_bytes += a->body != NULL ? body_stored_bytes(a->body->bytes) : 0;
     s->plan.position++;

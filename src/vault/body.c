@@ -186,13 +186,17 @@ bool body_add(struct body *b, struct span bytes, struct error *err)
     return true;
 }
 
-bool body_finish(struct body *b, struct hash *root, struct error *err)
+bool body_finish(struct body *b, struct error *err)
 {
     if (b->failed)
         return error_set(err, ERR_IO, "the body failed before");
     b->failed = true; /* no more can be added */
-    return seal_chunk(b, true, err) && hasher_wait(&b->store->hasher, b, err)
-           && merkle_root(&b->tree, &b->store->owner_seal, root, err);
+    return seal_chunk(b, true, err);
+}
+
+bool body_root(struct body *b, struct seal *seal, struct hash *root, struct error *err)
+{
+    return hasher_wait(&b->store->hasher, b, err) && merkle_root(&b->tree, seal, root, err);
 }
 
 uint64_t body_length(const struct body *b)

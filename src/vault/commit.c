@@ -214,6 +214,28 @@ static bool write_bodies(struct store *s, struct batch *b, struct error *err)
     return true;
 }
 
+/* Seals the entries that waited for the hashes of their bodies. */
+static bool seal_entries(struct store *s, struct batch *b, struct error *err)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        struct batch_item *item = &b->items[i];
+        uint8_t *entry = b->log.ptr + item->offset;
+        size_t end = i + 1 < b->count ? b->items[i + 1].offset : b->log.len;
+        struct hash root;
+
+        if (item->facts == 0)
+            continue;
+        if (!body_root(item->body, &s->commit_seal, &root, err))
+            return false;
+        entry_header_set_root(entry, &root);
+        if (!entry_seal(&s->commit_seal, &item->body->keys, span_of(entry, end - item->offset),
+                        span_of(entry + ENTRY_HEADER_BYTES, item->facts), &b->leaves[i], err))
+            return false;
+        item->facts = 0;
+    }
+    return true;
+}
+
 /* Closes the batch with its marker: the tree as it will be. */
 static bool add_marker(struct store *s, struct batch *b, struct marker *m, struct hash *hash, struct error *err)
 {
@@ -276,7 +298,8 @@ static enum outcome write_batch(struct store *s, struct batch *b, struct marker 
             s->end.offset = SEGMENT_HEADER_BYTES;
         }
     }
-    ok = ok && add_marker(s, b, m, hash, err) && write_bodies(s, b, err)
+    hasher_hurry(&s->hasher); /* its last chunks are hashed beside this thread's writes */
+    ok = ok && write_bodies(s, b, err) && seal_entries(s, b, err) && add_marker(s, b, m, hash, err)
          && (disk_write_at(&s->disk, s->log_fd, writer_span(&b->log), s->end.offset, err) || error_within(err, "log"));
     if (ok)
         return sync_batch(s, b, err) ? OUTCOME_DONE : OUTCOME_LATCH;
@@ -311,14 +334,6 @@ static bool adopt(struct store *s, struct batch *b, const struct marker *m, cons
     s->entries_since_confirm += b->count;
     s->unconfirmed = true;
     return true;
-}
-
-static void release_bodies(struct batch *b)
-{
-    for (size_t i = 0; i < b->count; i++) {
-        body_free(b->items[i].body);
-        b->items[i].body = NULL;
-    }
 }
 
 /* With the lock held: forgets what was planned beyond the committed end. */
@@ -359,7 +374,7 @@ static void fail_open(struct store *s, enum error_code why)
     s->open = NULL;
     plan_again(s);
     if (b != NULL) {
-        release_bodies(b);
+        batch_release(b);
         hand_back(s, b, why);
     }
 }
@@ -374,7 +389,7 @@ static void commit_one(struct store *s, struct batch *b)
 
     if (outcome == OUTCOME_DONE && !adopt(s, b, &m, &hash, &err))
         outcome = OUTCOME_LATCH;
-    release_bodies(b);
+    batch_release(b);
     writer_done(&b->log);
     (void)pthread_mutex_lock(&s->lock);
     if (outcome == OUTCOME_DONE) {

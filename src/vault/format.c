@@ -1,6 +1,7 @@
 /* docs/format.md as C. See format.h. */
 #include "vault/format.h"
 
+#include <assert.h>
 #include <isa-l/crc.h>
 #include <stdio.h>
 #include <time.h>
@@ -72,6 +73,13 @@ uint64_t body_stored_bytes(uint64_t body_bytes)
     return body_bytes + (uint64_t)TAG_BYTES * body_chunk_count(body_bytes);
 }
 
+static void put_entry_crc(uint8_t header[ENTRY_HEADER_BYTES])
+{
+    struct pen p = { .out = header, .at = 4 };
+
+    put(&p, crc32c(span_of(header + 8, ENTRY_HEADER_BYTES - 8)), 4);
+}
+
 void entry_header_encode(const struct entry_header *h, uint8_t out[ENTRY_HEADER_BYTES])
 {
     struct pen p = { .out = out };
@@ -99,13 +107,19 @@ void entry_header_encode(const struct entry_header *h, uint8_t out[ENTRY_HEADER_
             put(&p, h->place.number, 4);
             put(&p, h->place.length, 8);
         }
+        assert(p.at == ENTRY_ROOT_AT);
         put_bytes(&p, h->body_root.bytes, HASH_BYTES);
         put(&p, CHUNK_BYTES, 4);
     }
     p.at = 168;
     put(&p, h->previous_rule, 8);
-    p.at = 4;
-    put(&p, crc32c(span_of(out + 8, ENTRY_HEADER_BYTES - 8)), 4);
+    put_entry_crc(out);
+}
+
+void entry_header_set_root(uint8_t header[ENTRY_HEADER_BYTES], const struct hash *root)
+{
+    memcpy(header + ENTRY_ROOT_AT, root->bytes, HASH_BYTES);
+    put_entry_crc(header);
 }
 
 static bool entry_body_decode(struct reader *r, struct entry_header *h, struct error *err)

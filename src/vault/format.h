@@ -78,10 +78,13 @@ struct entry_header {
 };
 
 #define ENTRY_AAD_FROM 8u
+#define ENTRY_ROOT_AT  128u
 
 /* Length of the entry for that many bytes of stored facts. */
 uint32_t entry_length(uint32_t facts_bytes);
 void entry_header_encode(const struct entry_header *h, uint8_t out[ENTRY_HEADER_BYTES]);
+/* Completes an encoded header that was made before its body had been hashed. */
+void entry_header_set_root(uint8_t header[ENTRY_HEADER_BYTES], const struct hash *root);
 /* bytes: at least the header. ERR_DAMAGED. */
 bool entry_header_decode(struct span bytes, struct entry_header *out, struct error *err);
 /*

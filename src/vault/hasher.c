@@ -83,7 +83,7 @@ static void settle(struct hasher *h, const struct group *g, const struct error *
         if (h->first == NULL)
             h->end = &h->first;
         b->hashing = false;
-        (void)pthread_cond_signal(&h->done); /* only the owner waits */
+        (void)pthread_cond_broadcast(&h->done);
     }
 }
 
@@ -96,7 +96,8 @@ static void *hash_all(void *context)
     while (!h->stop) {
         struct error err = { .code = ERR_NONE };
 
-        if (h->pending == 0 || (h->bulk != NULL && h->pending < BULK_LANES && h->awaited == 0)) {
+        h->hurried = h->hurried && h->pending > 0;
+        if (h->pending == 0 || (h->bulk != NULL && h->pending < BULK_LANES && h->awaited == 0 && !h->hurried)) {
             (void)pthread_cond_wait(&h->work, &h->lock);
             continue;
         }
@@ -169,6 +170,15 @@ void hasher_add(struct hasher *h, struct body *b, size_t len)
         h->end = &b->hash_next;
     }
     if (h->bulk == NULL || h->pending >= BULK_LANES)
+        (void)pthread_cond_signal(&h->work);
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+void hasher_hurry(struct hasher *h)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    h->hurried = h->pending > 0;
+    if (h->hurried)
         (void)pthread_cond_signal(&h->work);
     (void)pthread_mutex_unlock(&h->lock);
 }

@@ -4,7 +4,7 @@
  * A body is the owner's; what lies between hashed and sealed of its ciphertext, and its tree, are the hasher's until
  * hasher_wait() returns. The ciphertext does not move meanwhile: its memory is reserved whole. Where the processor
  * hashes BULK_LANES chunks at once as fast as two, the thread waits until so many are there, of whichever bodies, or
- * somebody waits for it.
+ * somebody waits for it. A body belongs to the owner until it is in a batch, then to the commit thread.
  */
 #ifndef FANAL_VAULT_HASHER_H
 #define FANAL_VAULT_HASHER_H
@@ -21,6 +21,7 @@ struct hasher {
     struct body *first, **end; /* bodies with chunks to hash, in the order they came */
     size_t pending;            /* chunks of all of them */
     unsigned awaited;          /* how many stand in hasher_wait() */
+    bool hurried;              /* until nothing is pending */
     bool stop, started;
     pthread_t thread;
     struct seal seal;  /* the thread's, as what follows */
@@ -35,7 +36,10 @@ void hasher_done(struct hasher *h);
 /* len more bytes of b's ciphertext are there, one chunk. */
 void hasher_add(struct hasher *h, struct body *b, size_t len);
 
-/* Until everything added is in b's tree. False with what went wrong in the thread. The owner's. */
+/* What is there is hashed without waiting for full lanes. Any thread. */
+void hasher_hurry(struct hasher *h);
+
+/* Until everything added is in b's tree. False with what went wrong in the thread. Of the thread that has the body. */
 bool hasher_wait(struct hasher *h, struct body *b, struct error *err);
 
 #endif

@@ -299,12 +299,24 @@ struct batch *batch_new(struct store *s)
     return b;
 }
 
+void batch_release(struct batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        struct batch_item *item = &b->items[i];
+
+        if (item->facts > 0)
+            seal_wipe(b->log.ptr + item->offset + ENTRY_HEADER_BYTES, item->facts);
+        item->facts = 0;
+        body_free(item->body);
+        item->body = NULL;
+    }
+}
+
 void batch_done(struct store *s, struct batch *b)
 {
     if (b == NULL)
         return;
-    for (size_t i = 0; i < b->count; i++)
-        body_free(b->items[i].body);
+    batch_release(b);
     writer_done(&b->log);
     free(s->spare_batch);
     s->spare_batch = b;

@@ -61,13 +61,17 @@ void body_spares_done(struct store *s);
 /* The ciphertext of a finished body that is not large, filled up with zeros to where the next one may begin. */
 struct iovec body_piece(struct body *b);
 
-/* Seals the last chunk. */
-bool body_finish(struct body *b, struct hash *root, struct error *err);
+/* Seals the last chunk. The owner's. */
+bool body_finish(struct body *b, struct error *err);
+
+/* Waits until a finished body is hashed. `seal` is the calling thread's. */
+bool body_root(struct body *b, struct seal *seal, struct hash *root, struct error *err);
 
 struct batch_item {
     uint64_t position;
     void *cookie;
-    uint32_t offset; /* of the entry in the batch's log bytes */
+    uint32_t offset;  /* of the entry in the batch's log bytes */
+    uint32_t facts;   /* bytes of facts in clear behind the entry's header; 0: the entry is sealed */
     struct body *body;
     struct body_file place; /* of a shared body */
 };
@@ -206,8 +210,15 @@ void store_add_up(struct store *s); /* bytes of all files, for the status */
 /* ---- store.c, with the lock held ---- */
 /* An empty batch; NULL without memory. */
 struct batch *batch_new(struct store *s);
-/* Drops its bodies, keeps its memory. NULL allowed. */
+/* Drops its bodies, and wipes facts that were never sealed. */
+void batch_release(struct batch *b);
+/* The same; keeps its memory for the next one. NULL allowed. */
 void batch_done(struct store *s, struct batch *b);
+
+/* ---- append.c ---- */
+/* Encrypts the facts (in clear; they may lie where they go) into the entry behind its encoded header. */
+bool entry_seal(struct seal *seal, const struct record_keys *keys, struct span entry, struct span facts,
+                struct hash *leaf, struct error *err);
 
 /* ---- commit.c ---- */
 bool commit_start(struct store *s, struct error *err);
