@@ -134,33 +134,51 @@ void sealer_save(struct sealer *sl, bool now)
 
 /* ---- from other threads ---- */
 
+/* The sealer, locked, and kept from being stopped; NULL where nobody seals. */
+static struct sealer *sealer_hold(struct store *s)
+{
+    struct sealer *sl;
+
+    (void)pthread_mutex_lock(&s->sealer_lock);
+    sl = s->sealer;
+    if (sl != NULL)
+        (void)pthread_mutex_lock(&sl->lock);
+    else
+        (void)pthread_mutex_unlock(&s->sealer_lock);
+    return sl;
+}
+
+static void sealer_let_go(struct sealer *sl)
+{
+    (void)pthread_mutex_unlock(&sl->lock);
+    (void)pthread_mutex_unlock(&sl->s->sealer_lock);
+}
+
 void sealer_wake(struct store *s)
 {
-    struct sealer *sl = s->sealer;
+    struct sealer *sl = sealer_hold(s);
 
     if (sl == NULL)
         return;
-    (void)pthread_mutex_lock(&sl->lock);
     sl->woken = true;
     (void)pthread_cond_signal(&sl->wake);
-    (void)pthread_mutex_unlock(&sl->lock);
+    sealer_let_go(sl);
 }
 
 void sealer_met(struct store *s, const char *name)
 {
-    struct sealer *sl = s->sealer;
+    struct sealer *sl = strlen(name) <= SIDECAR_NAME_BYTES ? sealer_hold(s) : NULL;
     bool known = false;
 
-    if (sl == NULL || strlen(name) > SIDECAR_NAME_BYTES)
+    if (sl == NULL)
         return;
-    (void)pthread_mutex_lock(&sl->lock);
     for (size_t i = 0; i < sl->met_count; i++)
         known = known || strcmp(sl->met[i], name) == 0;
     if (!known && sl->met_count < MET_MAX)
         memcpy(sl->met[sl->met_count++], name, strlen(name) + 1);
     sl->woken = true;
     (void)pthread_cond_signal(&sl->wake);
-    (void)pthread_mutex_unlock(&sl->lock);
+    sealer_let_go(sl);
 }
 
 /* ---- the thread ---- */
@@ -260,7 +278,9 @@ bool sealer_start(struct store *s, const struct scrub_options *options, struct e
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&sl->wake, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_mutex_lock(&s->sealer_lock);
     s->sealer = sl;
+    (void)pthread_mutex_unlock(&s->sealer_lock);
     if (!seal_init(&sl->seal, &s->suite, err) || (sl->mender = mender_new(s, err)) == NULL)
         return false;
     if (scrub_state_read(s, &sl->state) == SCRUB_STATE_DAMAGED)
@@ -277,6 +297,9 @@ void sealer_stop(struct store *s)
 
     if (sl == NULL)
         return;
+    (void)pthread_mutex_lock(&s->sealer_lock); /* from here nobody finds it */
+    s->sealer = NULL;
+    (void)pthread_mutex_unlock(&s->sealer_lock);
     (void)pthread_mutex_lock(&sl->lock);
     sl->stop = true;
     (void)pthread_cond_broadcast(&sl->wake);
@@ -292,5 +315,4 @@ void sealer_stop(struct store *s)
     (void)pthread_mutex_destroy(&sl->lock);
     (void)pthread_mutex_destroy(&sl->work);
     free(sl);
-    s->sealer = NULL;
 }

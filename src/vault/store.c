@@ -53,6 +53,7 @@ struct store *store_alloc(const char *dir, const struct store_options *o, struct
     (void)pthread_mutex_init(&s->confirm_lock, NULL);
     (void)pthread_mutex_init(&s->segment_lock, NULL);
     (void)pthread_mutex_init(&s->mend_lock, NULL);
+    (void)pthread_mutex_init(&s->sealer_lock, NULL);
     (void)pthread_mutex_init(&s->spares_lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -367,6 +368,7 @@ void store_close(struct store *s)
     (void)pthread_mutex_destroy(&s->confirm_lock);
     (void)pthread_mutex_destroy(&s->segment_lock);
     (void)pthread_mutex_destroy(&s->mend_lock);
+    (void)pthread_mutex_destroy(&s->sealer_lock);
     free(s);
 }
 

@@ -177,7 +177,8 @@ struct store {
     pthread_mutex_t
         confirm_lock; /* keyring copies, confirm files, checkpoint, ledger files are at rest while it is held */
 
-    struct sealer *sealer;      /* sealer.h; NULL where nobody seals */
+    struct sealer *sealer;      /* sealer.h; NULL where nobody seals; the owner's, for others under sealer_lock */
+    pthread_mutex_t sealer_lock;
     pthread_mutex_t mend_lock;  /* one reader at a time solves a damaged group … */
     struct mender *readers_mender; /* … with this; NULL until one met damage */
     _Atomic uint32_t confirmed_segment; /* what a confirm file vouches for */
