@@ -120,8 +120,15 @@ const struct cli_command cli_commands[] = {
       "Then follows in the foreground; needs no secret. Resumes where it was. Exits 1 where\n"
       "what comes is not the history that was followed: what it has, it keeps.\n\n"
       "  --once         ends when nothing is left to take\n"
-      "  --from FOLDER  takes a copy of a vault directory instead (one-way links)\n"
+      "  --from FOLDER  takes the files of fanal segments, or a copy of a vault directory,\n"
+      "                 instead (one-way links); exits 1 where something is missing\n"
       "  --vkey KEY     whose checkpoints are believed, where nothing was followed yet\n" },
+    { "segments", cmd_segments, "[--from POSITION] [--key-file F] DIR OUT", "Write what is new as files for a twin behind a one-way link",
+      "Writes what came since the last time into the folder OUT, a file for each step:\n"
+      "log, bodies, new slots of the keyring, a signed head. What is written is said, and\n"
+      "kept in DIR/segments.state. The other side takes them with fanal follow --from.\n"
+      "Asks a running serve, else opens the vault itself.\n\n"
+      "  --from POSITION  from that record on once more: what the way has lost\n\n" SECRET_HELP },
     { "promote", cmd_promote, "[--key-file F] DIR", "Make a twin a first machine",
       "Verifies, opens, records the promotion and what was the last record received; takes\n"
       "over the first's fanal.conf but for [listen]. Then fanal serve DIR accepts stores.\n"

@@ -18,6 +18,7 @@
 #include "cmd/local.h"
 #include "cmd/roles.h"
 #include "cmd/room/following.h"
+#include "cmd/step_folder.h"
 #include "cmd/twin_dir.h"
 #include "relay/pull.h"
 #include "vault/cosign.h"
@@ -154,6 +155,13 @@ static bool pin_vkey(struct twin *t, const char *text, struct error *err)
     return twin_pin(t, vault_id, key.key, err);
 }
 
+static bool is_copy(const char *folder)
+{
+    char path[PATH_MAX];
+
+    return path_join(path, sizeof path, folder, "checkpoint", NULL) && access(path, F_OK) == 0;
+}
+
 static bool take_folder(const struct follow_options *o, struct twin *t, struct error *err)
 {
     static const uint8_t nobody[FOLLOW_PUBLIC_KEY_BYTES];
@@ -169,6 +177,10 @@ static bool take_folder(const struct follow_options *o, struct twin *t, struct e
         return error_set(err, ERR_USAGE, "no key is pinned yet: --vkey KEY says whose checkpoints are believed");
     memcpy(f.vault_id, figures.vault_id, VAULT_ID_BYTES);
     memcpy(f.public_key, figures.public_key, FOLLOW_PUBLIC_KEY_BYTES);
+    if (step_folder_is(o->folder))
+        return step_folder_take(t, o->folder, err);
+    if (!is_copy(o->folder))
+        return error_set(err, ERR_NOT_FOUND, "%s holds neither steps nor the copy of a vault", o->folder);
     if (!seal_suite_init(&suite, err))
         return false;
     ok = seal_init(&seal, &suite, err);

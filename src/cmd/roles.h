@@ -35,6 +35,7 @@ int cmd_key(int argc, char **argv);
 int cmd_unseal(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_follow(int argc, char **argv);
+int cmd_segments(int argc, char **argv);
 int cmd_promote(int argc, char **argv);
 int cmd_user(int argc, char **argv);
 int cmd_erase(int argc, char **argv);

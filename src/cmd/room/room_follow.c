@@ -118,19 +118,26 @@ static void note_applied(struct room *room, const struct conf_twin *c, struct tw
     w->applied = applied;
 }
 
+/* What it says of itself. */
+static void hear(struct room *room, const struct session *s, const struct follow_question *state)
+{
+    struct twin_watch *w = &room->twins[s->twin];
+
+    w->position = state->position;
+    note_applied(room, &room->conf.twins[s->twin], w, state->applied);
+    hear_of(w, state->position, store_committed_size(room->store), clock_wall_us(room->clock));
+}
+
 void follow_state(struct room *room, struct session *s, const struct message *m)
 {
     struct question *q = question_new(room, s, m);
-    struct twin_watch *w = &room->twins[s->twin];
-    uint64_t now = clock_wall_us(room->clock);
 
     if (q == NULL)
         return;
     follow_question_read(m->fields, &q->state);
     q->job = (struct job){ .run = run_state, .done = state_done };
-    w->position = q->state.position;
-    note_applied(room, &room->conf.twins[s->twin], w, q->state.applied);
-    hear_of(w, q->state.position, store_committed_size(room->store), now);
+    if (s->kind == PROCESS_FOLLOWER) /* else a command asks: it is nobody's twin */
+        hear(room, s, &q->state);
     queue(room, q);
 }
 

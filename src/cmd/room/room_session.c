@@ -62,6 +62,8 @@ static const struct verb_rule {
     { PROCESS_LOCAL, VERB_GET, true, ask_get },
     { PROCESS_LOCAL, VERB_CHANGE, true, change },
     { PROCESS_LOCAL, VERB_KEYS, true, ask_keys },
+    { PROCESS_LOCAL, VERB_FOLLOW_STATE, true, follow_state }, /* fanal segments */
+    { PROCESS_LOCAL, VERB_FOLLOW_READ, true, follow_read },
 };
 
 static const struct verb_rule *rule_for(const struct session *s, enum verb verb)
