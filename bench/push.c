@@ -1,6 +1,7 @@
 /*
- * push N HOST PORT CALLING CALLED LIST: the files of LIST over N associations, one thread each, with as little work as
- * a correct C-STORE client can do (mapped files, writev). Prints one line of JSON.
+ * push N HOST PORT CALLING CALLED LIST [ROUNDS]: the files of LIST over N associations, one thread each, with as little
+ * work as a correct C-STORE client can do (mapped files, writev). Prints one line of JSON. In each further round the
+ * same files are other objects: a SOP Instance UID has a component of ROUND_DIGITS digits that is counted up.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,9 +18,14 @@
 
 #define LINE_BYTES 4096
 #define ASSOCIATIONS_MAX 64
+#define ROUND_DIGITS 4
+#define ROUND_MARK ".1000." /* in the first round */
+#define ROUNDS_MAX 1000u
 
 struct object {
     struct span data_set; /* mapped for the life of the process */
+    size_t round_in_uid;  /* where its digits are; 0: none */
+    uint8_t *round_in_data;
     char sop_class[65], sop_uid[65], syntax[65];
 };
 
@@ -28,7 +34,7 @@ struct load {
     size_t count;
     const char *host, *calling, *called;
     uint16_t port;
-    unsigned associations;
+    unsigned associations, rounds;
 };
 
 struct worker {
@@ -52,6 +58,8 @@ static double now(void)
 static void describe(struct object *o, struct span file)
 {
     struct reader r = reader_over(file);
+    uint8_t *at;
+    char *mark;
 
     read_skip(&r, 132);
     while (reader_left(&r) >= 8 && file.ptr[r.at] == 2 && file.ptr[r.at + 1] == 0) {
@@ -73,6 +81,24 @@ static void describe(struct object *o, struct span file)
             (void)span_to_str(value, o->syntax, sizeof o->syntax);
     }
     o->data_set = span_part(file, r.at, file.len);
+    at = memmem(o->data_set.ptr, o->data_set.len, o->sop_uid, strlen(o->sop_uid));
+    mark = strstr(o->sop_uid, ROUND_MARK);
+    if (at != NULL && mark != NULL) {
+        o->round_in_uid = (size_t)(mark + 1 - o->sop_uid);
+        o->round_in_data = at + o->round_in_uid;
+    }
+}
+
+/* Makes another object of it. */
+static void set_round(struct object *o, unsigned round)
+{
+    char digits[16];
+
+    if (o->round_in_uid == 0)
+        die("a UID without a round");
+    (void)snprintf(digits, sizeof digits, "%u", 1000 + round);
+    memcpy(o->sop_uid + o->round_in_uid, digits, ROUND_DIGITS);
+    memcpy(o->round_in_data, digits, ROUND_DIGITS);
 }
 
 static void map_object(struct object *o, const char *path)
@@ -83,7 +109,7 @@ static void map_object(struct object *o, const char *path)
 
     if (fd < 0 || fstat(fd, &st) != 0)
         die(path);
-    p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_POPULATE, fd, 0);
     if (p == MAP_FAILED)
         die(path);
     (void)close(fd);
@@ -230,10 +256,15 @@ static void *work(void *context)
     if (buffer == NULL)
         die("memory");
     fd = associate(w->load, buffer, &max_pdu);
-    for (size_t i = w->number; i < w->load->count; i += w->load->associations) {
-        const struct object *o = &w->load->objects[i];
+    for (size_t n = 0; n < w->load->rounds * w->load->count; n++) {
+        size_t i = n % w->load->count, round = n / w->load->count;
+        struct object *o = &w->load->objects[i];
         double begun = now();
 
+        if (i % w->load->associations != w->number) /* an object is one worker's */
+            continue;
+        if (round > 0)
+            set_round(o, (unsigned)round);
         send_object(fd, o, ++message, max_pdu);
         if (answered_status(receive_pdu(fd, buffer, &kind)) == 0 && kind == 4) {
             w->stored++;
@@ -264,7 +295,7 @@ static double seconds_of(struct timeval t)
 
 static void report(struct worker *workers, const struct load *load, double seconds)
 {
-    double *all = calloc(load->count, sizeof *all);
+    double *all = calloc(load->rounds * load->count, sizeof *all);
     struct worker sum = { .bytes = 0 };
     struct rusage u;
 
@@ -292,19 +323,20 @@ int main(int argc, char **argv)
     struct worker workers[ASSOCIATIONS_MAX] = { 0 };
     double begun;
 
-    if (argc != 7) {
-        (void)fputs("push N HOST PORT CALLING CALLED LIST\n", stderr);
+    if (argc != 7 && argc != 8) {
+        (void)fputs("push N HOST PORT CALLING CALLED LIST [ROUNDS]\n", stderr);
         return 2;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     load = (struct load){ .associations = (unsigned)strtoul(argv[1], NULL, 10), .host = argv[2], .calling = argv[4],
-                          .port = (uint16_t)strtoul(argv[3], NULL, 10), .called = argv[5] };
+                          .port = (uint16_t)strtoul(argv[3], NULL, 10), .called = argv[5],
+                          .rounds = argc == 8 ? (unsigned)strtoul(argv[7], NULL, 10) : 1 };
     read_list(&load, argv[6]);
-    if (load.count == 0 || load.associations == 0 || load.associations > ASSOCIATIONS_MAX)
+    if (load.count == 0 || load.rounds == 0 || load.rounds > ROUNDS_MAX || load.associations == 0 || load.associations > ASSOCIATIONS_MAX)
         die("nothing to send");
     begun = now();
     for (unsigned i = 0; i < load.associations; i++) {
-        workers[i] = (struct worker){ .load = &load, .number = i, .latencies = calloc(load.count, sizeof(double)) };
+        workers[i] = (struct worker){ .load = &load, .number = i, .latencies = calloc(load.rounds * load.count, sizeof(double)) };
         if (workers[i].latencies == NULL || pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
             die("thread");
     }
