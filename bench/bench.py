@@ -2,7 +2,7 @@
 """make bench: the same load against Fanal, a bare sink that syncs a file per object, storescp, and Orthanc when there.
 
 One run, servers interleaved, loopback, the same client (bench/push.c). Prints ratios and writes docs/performance.md.
-  bench.py FANAL [--reps 3] [--quick]
+  bench.py FANAL [--reps 3] [--quick] [--before OLDER_FANAL]
 """
 import argparse
 import json
@@ -143,9 +143,10 @@ class Floor(Server):
 class Fanal(Server):
     name = "fanal"
     limits = ""
+    program = None  # FANAL
 
     def start(self):
-        os.environ["FANAL"] = FANAL
+        os.environ["FANAL"] = self.program or FANAL
         self.fanal = e2e.Fanal(peers=e2e.DEFAULT_PEERS + BENCH_PEER, limits=self.limits)
         self.fanal.start()
         self.process, self.port = self.fanal.process, self.fanal.dicom
@@ -160,6 +161,11 @@ class Fanal(Server):
     def stop(self):
         self.fanal.stop()
         shutil.rmtree(self.fanal.base, ignore_errors=True)
+
+
+class Before(Fanal):
+    """An older build, to compare with."""
+    name = "before"
 
 
 class Storescp(Server):
@@ -261,7 +267,7 @@ def run_load(base, load, listing, associations, reps, servers, rows):
 def run_long(base, listing, reps, rows):
     """The CT load over and over, so that full files are sealed (parity, hash, signature) while more comes."""
     for rep in range(reps):
-        for kind in (Floor, Fanal):
+        for kind in (Floor, Fanal) + ((Before,) if Before.program else ()):
             server = kind(base)
             server.limits = f"[store]\nbody_file_size = {LONG_FILE}\n"
             server.start()
@@ -324,7 +330,7 @@ def idle(base):
 
 def table(rows, load, associations):
     lines = ["| server | MB/s | objects/s | p50 / p99 ms | CPU s/GB | peak PSS MiB | refused |", "|---|---|---|---|---|---|---|"]
-    for name in ("fanal", "sink", "storescp", "orthanc"):
+    for name in ("fanal", "before", "sink", "storescp", "orthanc"):
         here = [r for r in rows if r["load"] == load and r["associations"] == associations and r["server"] == name and not r.get("failed")]
         if not here:
             continue
@@ -342,14 +348,16 @@ def machine():
 
 
 def report(rows, idle_pss, started, args):
+    others = ["sink", "storescp", "orthanc"] + (["before"] if args.before else [])
     out = ["# Performance", "", "Made by `make bench`; do not edit. Figures are medians of one run "
            f"({args.reps} repetitions, servers interleaved, each on an empty directory); single MB/s swing with the machine, the ratios less so.", "",
            f"Machine: {machine()}. Client: `bench/push.c` (mapped files, writev, TCP_NODELAY). *sink* is `bench/floor.c`: it writes one file an "
            "object and answers after fdatasync and fsync of the directory; no index, no encryption. Fanal encrypts, hashes, commits and indexes "
-           "before it answers. storescp and Orthanc run with TCP_NODELAY=1 (else every row reads some 11 MB/s) but for the stock row.", "",
-           "## Ratios", "", "| load | associations | to the sink | to storescp | to Orthanc |", "|---|---|---|---|---|"]
+           "before it answers. storescp and Orthanc run with TCP_NODELAY=1 (else every row reads some 11 MB/s) but for the stock row."
+           + (f" *before* is Fanal as it was at {args.before_name}." if args.before else ""), "", "## Ratios", "",
+           "| load | associations | " + " | ".join("to " + o for o in others) + " |", "|---|---|" + "---|" * len(others)]
     for load, associations in sorted({(r["load"], r["associations"]) for r in rows if r["load"] != "stock"}):
-        cells = [ratio(rows, load, associations, other) for other in ("sink", "storescp", "orthanc")]
+        cells = [ratio(rows, load, associations, other) for other in others]
         out.append(f"| {load} | {associations} | " + " | ".join(f"{c:.2f}" if c else "–" for c in cells) + " |")
     stock = {s: median(rows, "per_s", load="stock", server=s) for s in ("fanal", "sink", "storescp", "orthanc")}
     out += ["", "Stock `storescu` (Nagle on), one association, objects/s: "
@@ -380,6 +388,8 @@ def main():
     parser.add_argument("fanal")
     parser.add_argument("--reps", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a fifth of the load, no idle minute")
+    parser.add_argument("--before", help="an older build of fanal that takes part")
+    parser.add_argument("--before-name", default="an earlier commit", help="what the report calls it")
     parser.add_argument("--out", default=os.path.join(ROOT, "docs", "performance.md"))
     parser.add_argument("--loads", default="ct,mr,xa,long,stock")
     args = parser.parse_args()
@@ -387,6 +397,9 @@ def main():
     PUSH = os.path.join(os.path.dirname(FANAL), "..", "..", "bench", "bench_push")
     servers = [Floor, Fanal, Storescp] + ([Orthanc] if shutil.which("Orthanc") else [])
     servers = [s for s in servers if s.name in ("fanal", "sink") or shutil.which({"storescp": "storescp", "orthanc": "Orthanc"}[s.name])]
+    if args.before:
+        Before.program = os.path.realpath(args.before)
+        servers.insert(2, Before)
     rows = []
     base = tempfile.mkdtemp(prefix="fanal-bench-")
     os.chmod(base, 0o755)
