@@ -244,6 +244,7 @@ bool conf_parse(struct span text, struct conf *out, struct error *err)
         services[i]->connections = CONF_CONNECTIONS_DEFAULT;
         services[i]->connections_per_address = CONF_CONNECTIONS_PER_ADDRESS_DEFAULT;
     }
+    p.conf.following.alarm_minutes = CONF_TWIN_ALARM_DEFAULT;
     p.conf.scrub_rate = CONF_SCRUB_RATE_DEFAULT;
     p.conf.scrub_interval_hours = CONF_SCRUB_INTERVAL_DEFAULT;
     p.conf.peers = calloc(CONF_PEERS_MAX, sizeof *p.conf.peers);

@@ -123,6 +123,7 @@ static bool follow_network(const struct follow_options *o, const struct conf *co
         ok = f != NULL || error_set(err, ERR_MEMORY, "following");
     }
     if (ok) {
+        f->alarm_minutes = conf->following.alarm_minutes;
         following_offer(f, keeper);
         keeper = -1;
         (void)puts("following");

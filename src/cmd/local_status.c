@@ -1,14 +1,18 @@
 /* fanal status, verify, rebuild. docs/cli.md is the specification. */
 #include <inttypes.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "cmd/conf.h"
 #include "cmd/json_row.h"
 #include "cmd/kept.h"
 #include "cmd/local.h"
 #include "cmd/options.h"
 #include "cmd/roles.h"
+#include "cmd/room/following.h"
 #include "cmd/secret.h"
 #include "cmd/status_anchors.h"
 #include "vault/anchor_query.h"
@@ -60,6 +64,32 @@ static bool print_status(void *context, struct span row)
     return true;
 }
 
+/* [follow] alarm of dir/fanal.conf; what cannot be read is as if it said nothing. */
+static unsigned alarm_of(const char *dir)
+{
+    struct writer text = writer_new(CONF_BYTES_MAX);
+    unsigned minutes = CONF_TWIN_ALARM_DEFAULT;
+    char path[PATH_MAX];
+    struct conf conf;
+
+    if (path_join(path, sizeof path, dir, "fanal.conf", NULL) && file_slurp(path, &text, NULL)
+        && conf_parse(writer_span(&text), &conf, NULL)) {
+        minutes = conf.following.alarm_minutes;
+        conf_done(&conf);
+    }
+    writer_done(&text);
+    return minutes;
+}
+
+/* A sealed twin, followed or not: when it took something last, or had everything. */
+static void put_silence(const struct options *o, const struct twin_figures *f, uint64_t now, struct writer *row)
+{
+    uint64_t heard = f->current_us > f->round_us ? f->current_us : f->round_us;
+
+    if (heard > 0 && following_is_silent(heard, now, alarm_of(o->arguments[0])))
+        field_put_uint(row, FIELD_TWIN_SILENT, (now - heard) / 1000000);
+}
+
 /* A twin that nobody serves: what it knows of itself needs no secret. False where it is not that. */
 static bool print_sealed_twin(const struct options *o, struct error *err)
 {
@@ -78,6 +108,7 @@ static bool print_sealed_twin(const struct options *o, struct error *err)
         field_put_uint(&row, FIELD_LATEST, figures.current_us);
         field_put_uint(&row, FIELD_WRITTEN, figures.written_us);
         field_put_uint(&row, FIELD_TWIN_APPLIED, figures.applied);
+        put_silence(o, &figures, now, &row);
         field_put_bytes(&row, FIELD_DIGEST, span_of(figures.root.bytes, HASH_BYTES));
         (void)print_status((void *)(uintptr_t)o, writer_span(&row));
         if (o->json)

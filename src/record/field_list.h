@@ -262,6 +262,7 @@ FIELD(481, TWIN_PART, twin_part, UINT)        /* what FOLLOW_READ reads */
 FIELD(482, LOG_SEGMENT, log_segment, UINT)
 FIELD(483, FILE_NUMBER, file_number, UINT)    /* of a body file */
 FIELD(484, MONTH, month, UINT)                /* yyyymm of a body file */
+FIELD(485, TWIN_SILENT, twin_silent, UINT)    /* seconds since the first was heard of: longer than [follow] alarm */
 FIELD(486, TWIN_APPLIED, twin_applied, UINT)  /* tombstones below this position are applied there */
 FIELD(487, TWIN_SIZE, twin_size, UINT)        /* all records committed on the first */
 FIELD(488, CHECKPOINT, checkpoint, TEXT)      /* C2SP signed note */

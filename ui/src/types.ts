@@ -25,6 +25,7 @@ export interface Status {
   bytes_per_day?: number;
   twin?: string; /* of a twin: its first machine */
   twin_seconds?: number; /* since it last had everything */
+  twin_silent?: number; /* seconds since its first was heard of, past the alarm */
   twin_refused?: string; /* why it takes nothing more */
 }
 

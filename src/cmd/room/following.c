@@ -20,6 +20,7 @@ struct following *following_new(struct twin *twin, const struct log *log, const 
     f->twin = twin;
     f->log = log;
     f->clock = clock;
+    f->heard_us = clock_wall_us(clock);
     f->offered = f->channel.fd = f->buffer.fd = -1;
     (void)pthread_mutex_init(&f->lock, NULL);
     (void)pthread_condattr_init(&monotonic);
@@ -255,6 +256,41 @@ static bool gave_up(struct following *f)
     return f->refused[0] != '\0';
 }
 
+uint64_t following_heard_us(struct following *f)
+{
+    uint64_t heard;
+
+    (void)pthread_mutex_lock(&f->lock);
+    heard = f->heard_us;
+    (void)pthread_mutex_unlock(&f->lock);
+    return heard;
+}
+
+bool following_is_silent(uint64_t heard_us, uint64_t now_us, unsigned alarm_minutes)
+{
+    return alarm_minutes > 0 && now_us > heard_us && (now_us - heard_us) / 60000000 >= alarm_minutes;
+}
+
+static void heard(struct following *f)
+{
+    (void)pthread_mutex_lock(&f->lock);
+    f->heard_us = clock_wall_us(f->clock);
+    (void)pthread_mutex_unlock(&f->lock);
+}
+
+/* Beside a room it is the room that says so, and records it. */
+static void tell_silence(struct following *f)
+{
+    uint64_t now = clock_wall_us(f->clock), since = following_heard_us(f);
+    bool silent = following_is_silent(since, now, f->alarm_minutes);
+
+    if (silent && !f->silent)
+        log_error(f->log, "twin.first-silent", f_uint("seconds", (now - since) / 1000000));
+    else if (!silent && f->silent)
+        log_info(f->log, "twin.first-back", f_uint("seconds", 0));
+    f->silent = silent;
+}
+
 static void follow(struct following *f, bool once, bool strict, struct error *err)
 {
     struct twin_source source = { f, source_head, source_read };
@@ -264,6 +300,9 @@ static void follow(struct following *f, bool once, bool strict, struct error *er
 
         *err = (struct error){ .code = ERR_NONE };
         if (twin_round(f->twin, &source, &more, err)) {
+            heard(f);
+            if (strict)
+                tell_silence(f);
             if (gave_up(f))
                 set_refused(f, NULL);
             f->damaged = 0;
@@ -277,8 +316,10 @@ static void follow(struct following *f, bool once, bool strict, struct error *er
         f->wait_ms = 0;
         if (atomic_load(&f->stop))
             return;
+        if (strict)
+            tell_silence(f);
         pause_ms(f, strict && err->code == ERR_REFUSED ? 0 : failed(f, err));
-        if (strict && (err->code == ERR_REFUSED || gave_up(f) || (f->channel.fd < 0 && f->offered < 0)))
+        if (strict && (err->code == ERR_REFUSED || (once && gave_up(f)) || (f->channel.fd < 0 && f->offered < 0)))
             return;
     }
 }

@@ -153,6 +153,8 @@ struct room {
     struct twin_watch twins[CONF_TWINS_MAX];
     struct span conf_text;       /* of fanal.conf; borrowed */
     struct following *following; /* a twin that follows while it serves */
+    uint64_t follow_since;       /* µs since 1970: before, nothing was listened for */
+    bool first_silent;           /* as recorded */
     struct store *own;           /* a twin's own log: who reads there */
     struct lens_slot *lens;        /* for digests; the comparing queue's thread uses it */
     struct recheck *recheck;       /* NULL where a command has its own vault */

@@ -207,10 +207,42 @@ static uint64_t seconds_since(const struct room *room, uint64_t then_us)
     return now > then_us ? (now - then_us) / 1000000 : 0;
 }
 
+/* On a twin that takes from a folder, when something was taken is when its first was heard of. */
+static uint64_t first_heard_us(struct room *room)
+{
+    struct twin_figures f;
+
+    if (room->following != NULL)
+        return following_heard_us(room->following);
+    twin_figures(vault_twin(room->vault), &f);
+    return f.current_us > room->follow_since ? f.current_us : room->follow_since;
+}
+
+static void watch_first(struct room *room)
+{
+    uint64_t since = first_heard_us(room), seconds = seconds_since(room, since);
+    bool silent = following_is_silent(since, clock_wall_us(room->clock), room->conf.following.alarm_minutes);
+    struct writer more = writer_new(128);
+
+    if (silent != room->first_silent) {
+        room->first_silent = silent;
+        field_put_uint(&more, FIELD_TWIN_SECONDS, seconds);
+        event_record(room, silent ? "twin.first-silent" : "twin.first-back", NULL, silent ? "failed" : "success", NULL,
+                     writer_span(&more));
+        if (silent)
+            log_error(&room->log, "twin.first-silent", f_uint("seconds", seconds));
+        else
+            log_info(&room->log, "twin.first-back", f_uint("seconds", seconds));
+    }
+    writer_done(&more);
+}
+
 void follow_turn(struct room *room)
 {
-    if (vault_twin(room->vault) != NULL)
+    if (vault_twin(room->vault) != NULL) {
         put_completed(room); /* what is to be erased here, and did not succeed or was not finished */
+        watch_first(room);
+    }
     for (size_t i = 0; i < room->conf.twin_count && vault_twin(room->vault) == NULL; i++) {
         struct twin_watch *w = &room->twins[i];
         uint64_t seconds;
@@ -270,6 +302,8 @@ static void put_own_state(struct room *room, struct twin *twin, struct writer *w
     field_put_uint(w, FIELD_TWIN_SECONDS, seconds_since(room, f.current_us));
     field_put_uint(w, FIELD_WRITTEN, f.written_us);
     field_put_uint(w, FIELD_TWIN_APPLIED, f.applied);
+    if (room->first_silent)
+        field_put_uint(w, FIELD_TWIN_SILENT, seconds_since(room, first_heard_us(room)));
     if (room->following != NULL && following_refused(room->following, refused))
         field_put_str(w, FIELD_TWIN_REFUSED, refused);
 }
@@ -307,6 +341,7 @@ bool follow_open(struct room *room, const char *dir, const struct vault_options 
         return false;
     if (vault_twin(room->vault) == NULL)
         return list_twins(room, err);
+    room->follow_since = clock_wall_us(room->clock);
     if (!path_join(vault, sizeof vault, dir, "vault", err) || !path_join(path, sizeof path, vault, "own", err))
         return false;
     room->own = store_open(path, &own, err);

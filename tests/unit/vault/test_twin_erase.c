@@ -185,7 +185,7 @@ static size_t lies_in(const char *dir, const uint8_t *needle, size_t len, const 
         else if (needle == NULL)
             found += n > strlen(suffix) && strcmp(e->d_name + n - strlen(suffix), suffix) == 0;
         else if (file_slurp(path, &w, NULL))
-            found += memmem(w.ptr, w.len, needle, len) != NULL;
+            found += w.len > 0 && memmem(w.ptr, w.len, needle, len) != NULL;
         writer_done(&w);
     }
     (void)closedir(d);

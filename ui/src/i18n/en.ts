@@ -245,6 +245,7 @@ export const en: Words = {
   twin: 'Standby copy: for reading only. Nothing is received here.',
   twinAge: 'Complete as of {age} ago.',
   twinNever: 'Never complete so far: something may be missing.',
+  twinSilent: 'Nothing has been heard of the first machine for {age}.',
   twinRefused: 'It takes nothing more from the first machine. Tell whoever looks after it.',
   diskFull: 'The disk is full: new images and results are not kept.',
   diskFullDetail: 'Everything that came before can be read. Tell whoever looks after the machine.',

@@ -251,6 +251,7 @@ export const fr = {
   twin: 'Copie de secours : consultation seule. Rien n’est reçu ici.',
   twinAge: 'Complète il y a {age}.',
   twinNever: 'Jamais complète jusqu’ici : il peut manquer quelque chose.',
+  twinSilent: 'Aucune nouvelle de la première machine depuis {age}.',
   twinRefused: 'Elle ne prend plus rien de la première machine. Prévenez le service informatique.',
   diskFull: 'Disque plein : les nouvelles images et les nouveaux résultats ne sont pas conservés.',
   diskFullDetail: 'Tout ce qui est arrivé avant reste lisible. Prévenez le service informatique.',

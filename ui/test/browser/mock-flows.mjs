@@ -397,6 +397,13 @@ export async function mockFlows({ tap, open, shoot, make }) {
     await accessible(page);
     await shoot(page, 'twin-refused-english');
     await page.getByRole('button', { name: 'FR : Français' }).click();
+    mock.state.twin = { twin: '10.0.0.5:8446', twin_position: 5000, twin_seconds: 10800, twin_silent: 7200 };
+    await page.reload();
+    await page.getByText('Aucune nouvelle de la première machine depuis 2 h.').waitFor();
+    equal(await page.locator('.twin').getAttribute('role'), 'alert');
+    await accessible(page);
+    await fits(page);
+    await shoot(page, 'twin-silent');
     mock.state.twin = {};
     await page.reload();
     await page.locator('tr.row').first().waitFor();
