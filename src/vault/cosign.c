@@ -131,6 +131,7 @@ void cosignature_write(const struct vkey *key, const uint8_t seed[32], struct sp
     write_printf(w, "\xe2\x80\x94 %s ", key->name);
     write_base64(w, writer_span(&blob));
     write_str(w, "\n");
+    w->failed = w->failed || blob.failed;
     writer_done(&message);
     writer_done(&blob);
 }
