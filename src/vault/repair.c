@@ -245,7 +245,7 @@ bool store_repair(struct store *s, const char *copy, verify_report *report, void
     bool own = s->sealer == NULL, ok;
     struct repair r = { .copy = copy, .report = report, .context = context };
 
-    if (s->read_only)
+    if (s->read_only && !s->twin)
         return error_set(err, ERR_REFUSED, "the store is open for reading");
     if (own && !sealer_start(s, NULL, err)) {
         sealer_stop(s);
@@ -262,7 +262,7 @@ bool store_repair(struct store *s, const char *copy, verify_report *report, void
              && (copy == NULL || repair_directory(&r, copy, n, err));
     ok = ok && scrub_rest(r.sl, err) && seal_what_is_full(&r, err);
     sealer_save(r.sl, true);
-    ok = ok && (!own || record_events(s, err));
+    ok = ok && (!own || s->twin || record_events(s, err)); /* a twin's log is its first's */
     (void)pthread_mutex_unlock(&r.sl->work);
     atomic_store(&r.sl->hurry, false);
     sealer_wake(s);

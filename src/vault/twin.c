@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "vault/sealer.h"
 #include "vault/twin_internal.h"
 
 static bool is_there(const char *dir, const char *name)
@@ -116,8 +117,12 @@ static bool open_parts(struct twin *t, const struct store_options *o, struct err
     s->told = s->end;
     atomic_store(&s->newest_rule, s->end.marker.newest_rule);
     atomic_store(&s->size, s->end.marker.size);
+    atomic_store(&s->confirmed_size, s->end.marker.size);
+    atomic_store(&s->confirmed_segment, s->end.segment);
     s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return s->event_fd >= 0 || error_errno(err, "eventfd");
+    if (s->event_fd < 0)
+        return error_errno(err, "eventfd");
+    return !t->unsealed || o->scrub == NULL || sealer_start(s, o->scrub, err); /* a seal needs keys to be made and to be believed */
 }
 
 struct twin *twin_open(const char *dir, const struct store_options *options, struct error *err)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "vault/sidecar.h"
 #include "vault/twin_internal.h"
 
 /* The highest number of any body file so far: a new one lies above. */
@@ -34,6 +35,9 @@ static bool open_file(struct twin_round *r, size_t c, bool fresh, struct error *
         return false;
     disk_close(&s->disk, &out->fd);
     body_name((enum body_class)(c + 1), &r->files[c], name);
+    if (fresh && !sidecar_drop(s, name, err))
+        return false;
+    r->new_files += fresh;
     out->fd = disk_open(&s->disk, name, fresh ? O_RDWR | O_CREAT | O_TRUNC : O_RDWR | O_CREAT, err);
     if (out->fd < 0)
         return false;
@@ -141,6 +145,9 @@ static bool fetch_large(struct twin_round *r, const struct entry_header *h, bool
 
     *absent = false;
     memcpy(range.name, h->name, sizeof range.name);
+    large_name(h->name, true, name);
+    if (!sidecar_drop(s, name, err))
+        return false;
     large_name(h->name, false, name);
     fd = disk_open(&s->disk, name, O_RDWR | O_CREAT | O_TRUNC, err);
     if (fd < 0)
@@ -176,6 +183,7 @@ static bool take_large(struct twin_round *r, const struct entry_header *h, struc
                             (unsigned long long)h->position);
     if (!fetch_large(r, h, &absent, err))
         return absent && leave_out(r, "record", h->position);
+    r->new_files++;
     write_span(&r->large, span_of(h->name, LARGE_NAME_BYTES));
     return writer_ok(&r->large, err, "names of bodies");
 }

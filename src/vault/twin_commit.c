@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "vault/sidecar.h"
 #include "vault/twin_internal.h"
 
 #define WINDOW_BYTES_MAX (BATCH_LOG_BYTES_MAX + 2 * ENTRY_BYTES_MAX + MARKER_BYTES_MAX + TWIN_READ_MAX)
@@ -217,6 +218,9 @@ static bool begin_segment(struct twin_round *r, struct error *err)
         return false;
     disk_close(&s->disk, &r->log_fd);
     segment_name(r->end.segment, name);
+    if (!sidecar_drop(s, name, err)) /* of a twin that was put back to an older state */
+        return false;
+    r->new_files++;
     r->log_fd = disk_open(&s->disk, name, O_RDWR | O_CREAT | O_TRUNC, err);
     r->log_new = true;
     if (r->log_fd < 0 || !disk_write_at(&s->disk, r->log_fd, bytes, 0, err))

@@ -65,6 +65,7 @@ struct twin_round {
     bool log_new;
     struct writer large; /* names to be given */
     uint64_t log_bytes, body_bytes; /* written */
+    uint64_t new_files;
     uint8_t *piece; /* TWIN_READ_MAX; owned */
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "vault/sealer.h"
 #include "vault/twin_internal.h"
 
 static const uint8_t nobody[FOLLOW_PUBLIC_KEY_BYTES];
@@ -95,6 +96,11 @@ static void publish(struct twin_round *r)
     atomic_store(&s->newest_rule, r->end.marker.newest_rule);
     atomic_store(&s->size, r->end.marker.size);
     (void)pthread_mutex_unlock(&s->lock);
+    atomic_store(&s->confirmed_size, r->end.marker.size); /* what is full below can be sealed: nothing of it changes any more */
+    atomic_store(&s->confirmed_segment, r->end.segment);
+    atomic_fetch_add(&s->commits, 1);
+    atomic_fetch_add(&s->data_files, r->new_files);
+    sealer_wake(s);
     atomic_fetch_add(&s->log_bytes, r->log_bytes);
     atomic_fetch_add(&s->body_bytes, r->body_bytes);
     (void)!write(s->event_fd, &one, sizeof one);

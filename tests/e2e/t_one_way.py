@@ -208,6 +208,26 @@ def rolled_back(tap, first, image, far, out):
         os.unlink(os.path.join(far.folder, name))
 
 
+def rotted(tap, server):
+    """Served, a twin seals what is full and repairs what rots, before it is ever promoted."""
+    tap.ok(t_twin.start_page(server), "a twin that takes from a folder is served", server.log_text()[-2000:])
+    images = os.path.join(server.dir, "vault", "body", "images")
+    tap.ok(f.wait_for(lambda: any(n.endswith(".seal") for n in os.listdir(images)), 120, 0.3), "it seals what is full")
+    name = os.path.join(images, [n for n in os.listdir(images) if n.endswith(".seal")][0][:-5])
+    with open(name, "rb") as file:
+        made = file.read()
+    with open(name, "r+b") as file:
+        file.seek(len(made) // 3)
+        file.write(bytes(200000))
+    done = server.run("repair", server.dir, timeout=300)
+    with open(name, "rb") as file:
+        now = file.read()
+    tap.ok(done.returncode == 0 and now == made, "200,000 bytes of a body file rot: repaired from its own parity", done.stdout + done.stderr)
+    figures = t_twin.status(server)
+    tap.ok(figures["repaired_sectors"] > 0 and figures["sealed_files"] > 0, "its status counts them", figures)
+    server.stop()
+
+
 def main():
     tap = f.Tap()
     seed = int(os.environ.get("FANAL_SEED") or random.randrange(1 << 30))
@@ -254,6 +274,8 @@ def main():
         for where, which in ((other, stored[:-1]), (survivor, stored)):
             twin = t_twin.Twin(first, os.path.basename(where.dir))
             server = t_twin.served(twin)
+            if where is other:
+                rotted(tap, server)
             done = server.run("promote", server.dir)
             server.start(60)
             objects, messages = {}, {}
