@@ -137,9 +137,59 @@ void twin_conf_merge(struct span own, struct span first, struct writer *out)
     copy_sections(own, true, out);
 }
 
+void twin_conf_comment(struct span text, const unsigned *lines, size_t count, struct writer *out)
+{
+    bool within = false;
+
+    for (unsigned n = 1; text.len > 0; n++) {
+        struct span line = next_line(&text);
+
+        if (begins(line, "["))
+            within = false;
+        if (count > 0 && *lines == n) {
+            within = true;
+            lines++;
+            count--;
+        }
+        if (within)
+            write_str(out, "#");
+        write_span(out, line);
+    }
+}
+
+/* As serve looks for it: below DIR where it is no absolute path. */
+static bool lacks_ca(const char *dir, const struct conf_anchor *a)
+{
+    char file[PATH_MAX];
+
+    if (a->ca[0] == '\0')
+        return false;
+    return (a->ca[0] == '/' ? !span_to_str(span_str(a->ca), file, sizeof file) : !path_join(file, sizeof file, dir, a->ca, NULL))
+           || access(file, R_OK) != 0;
+}
+
+/* A lantern comes on without its anchors, too. */
+static void leave_out_anchors(const char *dir, const struct conf *conf, struct span text, struct writer *out)
+{
+    unsigned lines[CONF_ANCHORS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < conf->anchor_count; i++) { /* in the order of the text */
+        const struct conf_anchor *a = &conf->anchors[i];
+
+        if (!lacks_ca(dir, a))
+            continue;
+        lines[count++] = a->line;
+        (void)printf("[%s %s] is commented out in fanal.conf: its ca, %s, is not on this machine\n",
+                     a->is_witness ? "witness" : "timestamp", a->name, a->ca);
+    }
+    twin_conf_comment(text, lines, count, out);
+}
+
 bool twin_conf_promote(const char *dir, struct error *err)
 {
     struct writer own = writer_new(CONF_BYTES_MAX), first = writer_new(CONF_BYTES_MAX), both = writer_new(CONF_BYTES_MAX);
+    struct writer out = writer_new(CONF_BYTES_MAX);
     char path[PATH_MAX], kept[PATH_MAX], theirs[PATH_MAX], fresh[PATH_MAX];
     struct conf conf;
     bool ok = path_join(path, sizeof path, dir, "fanal.conf", err)
@@ -151,14 +201,17 @@ bool twin_conf_promote(const char *dir, struct error *err)
         twin_conf_merge(writer_span(&own), writer_span(&first), &both);
         (void)unlink(fresh);
         ok = writer_ok(&both, err, "fanal.conf") && conf_parse(writer_span(&both), &conf, err);
-        if (ok)
+        if (ok) {
+            leave_out_anchors(dir, &conf, writer_span(&both), &out);
             conf_done(&conf);
-        ok = ok && write_file(fresh, writer_span(&both), err);
+        }
+        ok = ok && writer_ok(&out, err, "fanal.conf") && write_file(fresh, writer_span(&out), err);
         if (ok && (link(path, kept) != 0 || rename(fresh, path) != 0))
             ok = error_errno(err, "%s", path);
     }
     writer_done(&own);
     writer_done(&first);
     writer_done(&both);
+    writer_done(&out);
     return ok;
 }

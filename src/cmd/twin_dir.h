@@ -25,10 +25,16 @@ bool twin_dir_make(const char *dir, const char *first, const char *pin, struct e
 
 /*
  * fanal.conf after a promotion: the first's text (vault/first.conf) without its [listen], [twin …] and [follow], with the
- * twin's own [listen]. The twin's is kept as fanal.conf.twin. Where the first's is not there the twin's stays.
+ * twin's own [listen]. The twin's is kept as fanal.conf.twin. Where the first's is not there the twin's stays. Anchors whose
+ * `ca` is not on this machine are commented out, and said on standard output.
  */
 bool twin_conf_promote(const char *dir, struct error *err);
 /* The text of it, for tests: own and first are whole configurations. */
 void twin_conf_merge(struct span own, struct span first, struct writer *out);
+/*
+ * The text with a # before every line of the sections that begin in these lines (counted from 1, ascending): anchors whose
+ * `ca` is a file of the first's, without which serve would not start here.
+ */
+void twin_conf_comment(struct span text, const unsigned *lines, size_t count, struct writer *out);
 
 #endif

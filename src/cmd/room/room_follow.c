@@ -109,8 +109,10 @@ static void note_applied(struct room *room, const struct conf_twin *c, struct tw
     struct error err = { 0 };
 
     if (!vault_twin_says(room->vault, c->name, c->certificate, applied, clock_wall_us(room->clock), &w->told, &err)) {
-        if (w->applied != applied)
+        if (w->applied != applied && err.code == ERR_REFUSED)
             log_warn(&room->log, "twin.not-believed", f_str("twin", c->name), f_uint("position", applied), f_err(&err));
+        else if (w->applied != applied)
+            log_error(&room->log, "twin.not-recorded", f_str("twin", c->name), f_uint("position", applied), f_err(&err));
     } else if (w->told != told) {
         store_kick(room->store);
         log_info(&room->log, "twin.applied", f_str("twin", c->name), f_uint("position", applied));

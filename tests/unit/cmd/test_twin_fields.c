@@ -111,5 +111,19 @@ TEST(promoted_it_has_the_peers_of_the_first_and_its_own_doors)
     writer_done(&out);
 }
 
+TEST(sections_of_anchors_are_left_out_whole)
+{
+    static const unsigned lines[] = { 2, 8 };
+    struct writer out = writer_new(4096);
+
+    twin_conf_comment(SPAN_LIT("# a\n[witness A]\nurl = x\n\n[witness B]\nurl = y\n\n[timestamp C]\nca = z"), lines, 2, &out);
+    CHECK(span_equal(writer_span(&out), SPAN_LIT("# a\n#[witness A]\n#url = x\n#\n[witness B]\nurl = y\n\n#[timestamp C]\n#ca = z")));
+    writer_reset(&out);
+    twin_conf_comment(SPAN_LIT("[a]\nb = c\n"), lines, 0, &out);
+    CHECK(span_equal(writer_span(&out), SPAN_LIT("[a]\nb = c\n")));
+    writer_done(&out);
+}
+
 TESTS(T(a_head_comes_back_as_it_was), T(a_head_that_lacks_something_is_refused), T(a_range_names_one_part),
-      T(a_frame_is_refused_for_its_own_fault), T(promoted_it_has_the_peers_of_the_first_and_its_own_doors))
+      T(a_frame_is_refused_for_its_own_fault), T(promoted_it_has_the_peers_of_the_first_and_its_own_doors),
+      T(sections_of_anchors_are_left_out_whole))
