@@ -367,15 +367,6 @@ bool live_views_renew(struct live_views *v, uint32_t mark, struct error *err)
     return error_set(err, fresh.err.code, "%s", fresh.err.text);
 }
 
-void live_views_remake(struct live_views *v, uint32_t mark)
-{
-    (void)pthread_mutex_lock(&v->mutex);
-    atomic_store(&v->mark, mark);
-    v->damaged = true;
-    (void)pthread_cond_signal(&v->work);
-    (void)pthread_mutex_unlock(&v->mutex);
-}
-
 bool live_views_whole(struct live_views *v)
 {
     bool whole;

@@ -37,8 +37,6 @@ bool live_views_rebuild(const struct live_views_options *options, struct error *
  */
 bool live_views_renew(struct live_views *v, uint32_t mark, struct error *err);
 
-/* The same in the folding thread: finds wait until it is done. */
-void live_views_remake(struct live_views *v, uint32_t mark);
 /* Nothing made before the newest mark is read any more, and nothing is to be made again. */
 bool live_views_whole(struct live_views *v);
 /* Tombstones that are applied. */

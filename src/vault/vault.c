@@ -10,29 +10,7 @@
 #include "vault/rules.h"
 #include "vault/seal.h"
 #include "vault/twin.h"
-
-/* A rule that is appended and not committed yet. */
-struct pending_rule {
-    struct pending_rule *next;
-    uint64_t position;
-    size_t len;
-    uint8_t facts[];
-};
-
-struct vault {
-    struct store *store;
-    struct twin *twin;      /* whose store it is; NULL: a first machine */
-    uint64_t rules_known;   /* on a twin: rules below this position are taken in */
-    struct live_views *views;
-    struct rules *rules;
-    uint64_t reapplied; /* units erased again when it was opened */
-    bool erasing_failed; /* as logged */
-    const struct log *log;
-    /* the owner's */
-    struct views_reader *own_reader;
-    struct pending *pending;
-    struct pending_rule *rules_first, **rules_end;
-};
+#include "vault/vault_internal.h"
 
 struct vault_reader {
     struct vault *vault;
@@ -55,34 +33,6 @@ static struct zone zone_of(const struct vault_options *options)
         zone = zone_utc();
     }
     return zone;
-}
-
-/*
- * Tombstones are applied to whatever keyring is there: after a power cut between a tombstone and its slot, or with a
- * keyring from a back-up, a key is back that must not be. It goes again before anything is read, with an alarm.
- * below: tombstones from this position on were never applied here (a twin that was sealed when they came): no alarm.
- */
-static bool reapply_erasures(struct rules *rules, struct store *store, const struct log *log, uint64_t below,
-                             uint64_t *again, struct error *err)
-{
-    struct erasure e;
-    uint64_t units = 0;
-    bool ok = true;
-
-    *again = 0;
-    for (size_t i = 0; ok && rules_erasure_at(rules, i, &e); i++) {
-        size_t due = 0;
-
-        if (e.state != ERASURE_DONE)
-            continue;
-        ok = erasure_apply(store, &e, &due, err);
-        *(e.tombstone < below ? again : &units) += due;
-    }
-    if (*again > 0)
-        log_error(log, "erasure.reapplied", f_uint("units", *again));
-    if (units > 0)
-        log_info(log, "erasure.applied", f_uint("units", units));
-    return ok || error_within(err, "erasing again");
 }
 
 static struct live_views_options views_options(const struct vault_options *options, struct store *store,
@@ -117,12 +67,13 @@ static bool open_parts(struct vault *v, const char *dir, const struct vault_opti
         return error_set(err, ERR_MEMORY, "vault");
     if (!rules_load(v->rules, v->store, err))
         return error_within(err, "accounts");
-    if (!reapply_erasures(v->rules, v->store, v->log, v->twin != NULL ? applied_before(v->twin) : UINT64_MAX, &v->reapplied, err))
+    if (!vault_reapply(v->rules, v->store, v->log, v->twin != NULL ? applied_before(v->twin) : UINT64_MAX, &v->reapplied, err))
         return false;
     views = views_options(options, v->store, (uint32_t)rules_tombstones(v->rules));
     v->views = live_views_open(&views, err);
     if (v->views == NULL || (v->own_reader = views_reader_new(v->views, err)) == NULL || !live_views_start(v->views, err))
         return false;
+    v->renewing.mark = views.mark;
     if (v->twin != NULL)
         twin_erased(v->twin, v->rules_known);
     return true;
@@ -152,6 +103,8 @@ void vault_close(struct vault *v)
     if (v == NULL)
         return;
     views_reader_free(v->own_reader);
+    if (v->renewing.started)
+        (void)pthread_join(v->renewing.thread, NULL);
     live_views_close(v->views);
     rules_free(v->rules);
     pending_free(v->pending);
@@ -179,7 +132,7 @@ struct twin *vault_twin(struct vault *v)
 /* ---- appending ---- */
 
 /* Memory for what an append needs afterwards is taken before it: a position once given must be followed. */
-static struct pending_rule *rule_of(const struct append *a)
+struct pending_rule *vault_rule_of(const struct append *a)
 {
     struct pending_rule *r = malloc(sizeof *r + a->facts.len);
 
@@ -202,7 +155,7 @@ static bool is_version(struct span facts)
 bool vault_append(struct vault *v, const struct append *a, uint64_t *position, struct error *err)
 {
     const struct span sop_uid = fields_text(a->facts, FIELD_SOP_UID);
-    struct pending_rule *rule = a->kind == RECORD_RULE ? rule_of(a) : NULL;
+    struct pending_rule *rule = a->kind == RECORD_RULE ? vault_rule_of(a) : NULL;
 
     if (v->twin != NULL) {
         body_free(a->body);
@@ -243,66 +196,6 @@ static void settle_rules(struct vault *v, const struct completion *c)
     free(r);
 }
 
-struct new_rules {
-    uint64_t known;
-    struct pending_rule *oldest; /* owned list, oldest first */
-    bool failed;
-};
-
-static bool note_new_rule(void *context, const struct entry *e, struct span facts)
-{
-    struct new_rules *n = context;
-    struct append a = { .facts = facts };
-    struct pending_rule *r;
-
-    if (e->position < n->known)
-        return false;
-    r = rule_of(&a);
-    if (r == NULL) {
-        n->failed = true;
-        return false;
-    }
-    r->position = e->position;
-    r->next = n->oldest;
-    n->oldest = r;
-    return true;
-}
-
-/* On a twin rules come with the log: what is newer than what was known is taken in, in its order. */
-static void follow_rules(struct vault *v)
-{
-    struct new_rules n = { .known = v->rules_known };
-    uint64_t size = store_committed_size(v->store);
-    struct error err = { .code = ERR_NONE };
-
-    if (size == v->rules_known)
-        return;
-    if (!store_walk_rules(v->store, note_new_rule, &n, &err) || n.failed) {
-        log_error(v->log, "vault.memory", f_uint("position", size));
-        size = v->rules_known;
-    }
-    for (struct pending_rule *r = n.oldest, *next; r != NULL; r = next) {
-        next = r->next;
-        if (size > r->position && !rules_apply(v->rules, r->position, span_of(r->facts, r->len), &err)) {
-            log_warn(v->log, "vault.rule-ignored", f_uint("position", r->position), f_err(&err));
-            size = err.code == ERR_MEMORY ? r->position : size; /* it may be a tombstone: tried again */
-        }
-        free(r);
-    }
-    v->rules_known = size;
-}
-
-/* What came is erased at once; what failed is logged once and tried again with whatever comes next. */
-static void follow_erasures(struct vault *v)
-{
-    struct error err = { .code = ERR_NONE };
-    bool ok = vault_follow_erasures(v, &err);
-
-    if (!ok && !v->erasing_failed)
-        log_error(v->log, "erasure.not-applied", f_err(&err));
-    v->erasing_failed = !ok;
-}
-
 size_t vault_completed(struct vault *v, struct completion *out, size_t max)
 {
     const size_t count = store_completed(v->store, out, max);
@@ -313,8 +206,7 @@ size_t vault_completed(struct vault *v, struct completion *out, size_t max)
     }
     pending_prune(v->pending, live_views_folded(v->views));
     if (v->twin != NULL) {
-        follow_rules(v);
-        follow_erasures(v);
+        vault_follow_rules(v);
     }
     if (count > 0 || v->twin != NULL)
         live_views_wake(v->views);
@@ -444,7 +336,7 @@ bool vault_rebuild(const char *dir, const struct vault_options *options, struct 
     struct live_views_options views;
     uint64_t again;
     bool ok = rules != NULL && rules_load(rules, store, err)
-              && reapply_erasures(rules, store, options->store.log, UINT64_MAX, &again, err);
+              && vault_reapply(rules, store, options->store.log, UINT64_MAX, &again, err);
 
     if (ok) {
         views = views_options(options, store, (uint32_t)rules_tombstones(rules));
@@ -484,31 +376,6 @@ bool vault_tls(struct vault *v, struct span *key, struct span *certificate)
     return rules_tls(v->rules, key, certificate);
 }
 
-/* ---- erasing ---- */
-
-uint64_t vault_reapplied(const struct vault *v)
-{
-    return v->reapplied;
-}
-
-bool vault_erasure_at(struct vault *v, size_t n, struct erasure *out)
-{
-    return rules_erasure_at(v->rules, n, out);
-}
-
-bool vault_hold_at(struct vault *v, size_t n, struct hold *out)
-{
-    return rules_hold_at(v->rules, n, out);
-}
-
-bool vault_erase(struct vault *v, const struct erasure *e, struct error *err)
-{
-    size_t due;
-
-    return erasure_apply(v->store, e, &due, err)
-           && live_views_renew(v->views, (uint32_t)rules_tombstones(v->rules), err);
-}
-
 /* ---- being a witness ---- */
 
 bool vault_witnessed(struct vault *v, struct span origin, uint64_t *size, uint8_t root[32])
@@ -527,63 +394,6 @@ bool vault_witness(struct vault *v, struct span origin, uint64_t size, const uin
     ok = ok && vault_append(v, &a, position, err);
     writer_done(&facts);
     return ok;
-}
-
-bool vault_list_twin(struct vault *v, const char *name, const char *certificate, struct error *err)
-{
-    return rules_list_twin(v->rules, name, certificate, err);
-}
-
-uint64_t vault_twin_applied(struct vault *v, const char *certificate)
-{
-    return rules_twin_applied(v->rules, span_str(certificate));
-}
-
-bool vault_twin_says(struct vault *v, const char *name, const char *certificate, uint64_t applied, uint64_t now_us,
-                     uint64_t *told, struct error *err)
-{
-    struct writer facts = writer_new(1024);
-    struct append a = { .kind = RECORD_RULE, .unit = SPAN_LIT("rules"), .received_us = now_us };
-    uint64_t known = vault_twin_applied(v, certificate), position;
-    bool ok = true;
-
-    if (applied > store_committed_size(v->store))
-        return error_set(err, ERR_REFUSED, "a twin says that it has applied what is not there");
-    if (known < *told)
-        known = *told; /* on its way into the log */
-    if (rules_tombstone_within(v->rules, known, applied)) {
-        field_put_str(&facts, FIELD_FACT, "twin-applied");
-        field_put_str(&facts, FIELD_ACTOR, "fanal");
-        field_put_str(&facts, FIELD_TWIN, name);
-        field_put_str(&facts, FIELD_CERTIFICATE, certificate);
-        field_put_uint(&facts, FIELD_POSITION, applied);
-        a.facts = writer_span(&facts);
-        ok = writer_ok(&facts, err, "twin-applied") && vault_append(v, &a, &position, err);
-        *told = ok ? applied : *told;
-    }
-    writer_done(&facts);
-    return ok;
-}
-
-bool vault_has_copy(struct vault *v, struct span name)
-{
-    return rules_has_copy(v->rules, name);
-}
-
-bool vault_follow_erasures(struct vault *v, struct error *err)
-{
-    uint64_t tombstones = rules_tombstones(v->rules), due;
-
-    if (tombstones != live_views_mark(v->views)) {
-        if (v->twin != NULL && twin_keyring_changed(v->twin))
-            return error_set(err, ERR_SEALED, "the first's keyring was changed: open the twin again to erase");
-        if (!reapply_erasures(v->rules, v->store, v->log, 0, &due, err))
-            return false;
-        live_views_remake(v->views, (uint32_t)tombstones);
-    }
-    if (v->twin != NULL && live_views_whole(v->views))
-        twin_erased(v->twin, v->rules_known);
-    return true;
 }
 
 void vault_keys_said(struct vault *v, struct keys_said *out)

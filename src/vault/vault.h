@@ -112,8 +112,8 @@ bool vault_hold_at(struct vault *v, size_t n, struct hold *out);
  */
 bool vault_erase(struct vault *v, const struct erasure *e, struct error *err);
 /*
- * On a twin: tombstones came with the log. Destroys what they name and has the views made again; finds wait meanwhile. Once
- * they are, the twin is told how far it is. The owner's; vault_completed() does it, too. False with *err: tried again at the
+ * On a twin: tombstones came with the log. Destroys what they name and has the views made again, beside those that are read
+ * meanwhile. Once they are, the twin is told how far it is. The owner's; vault_completed() does it, too. False with *err: tried again at the
  * next call, or when the vault is opened (ERR_SEALED: only then).
  */
 bool vault_follow_erasures(struct vault *v, struct error *err);

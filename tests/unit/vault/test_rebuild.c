@@ -286,6 +286,11 @@ TEST(what_was_erased_leaves_the_views_at_once_and_for_ever)
     CHECK(vault_reapplied(f.vault) == 0 && find_count(&f, "query=list;state=erased") == 2);
     put(&f, RECORD_RULE, "fact=units-erased;actor=b;request=8;" UNIT("6")); /* as on a twin: it came with the log */
     CHECK(vault_follow_erasures(f.vault, &f.err));
+    CHECK(find_count(&f, "query=list") == 20); /* finds do not wait for it */
+    for (int i = 0; i < 3000 && find_count(&f, "query=patients;patient_id=P6") > 0; i++) {
+        CHECK(vault_follow_erasures(f.vault, &f.err));
+        (void)usleep(10000);
+    }
     CHECK(find_count(&f, "query=list;state=erased") == 3 && find_count(&f, "query=patients;patient_id=P6") == 0);
     CHECK(vault_follow_erasures(f.vault, &f.err));
     fixture_done(&f);
