@@ -255,12 +255,16 @@ static void *sealer_main(void *context)
 static bool begin_thread(struct sealer *sl)
 {
     sigset_t all, before;
+    bool begun;
 
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    sl->threaded = pthread_create(&sl->thread, NULL, sealer_main, sl) == 0;
+    sl->threaded = true; /* the thread looks at it */
+    begun = pthread_create(&sl->thread, NULL, sealer_main, sl) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return sl->threaded;
+    if (!begun)
+        sl->threaded = false;
+    return begun;
 }
 
 bool sealer_start(struct store *s, const struct scrub_options *options, struct error *err)

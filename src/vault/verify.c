@@ -399,7 +399,7 @@ static void check_large(struct verify *v)
         files += strlen(e->d_name) == LARGE_NAME_BYTES * 2 + 5 && strstr(e->d_name, ".body") != NULL ? 1 : 0;
     if (d != NULL)
         (void)closedir(d);
-    if (files > v->large_bodies && store_committed_size(v->s) == v->until.marker.size)
+    if (!v->s->twin /* which gives them their names before it calls a step its own */ && files > v->large_bodies && store_committed_size(v->s) == v->until.marker.size)
         finding(v, "body/large holds %llu files, the log names %llu", (unsigned long long)files,
                 (unsigned long long)v->large_bodies);
 }

@@ -174,6 +174,12 @@ def killed(tap, first, vkey, random_):
            (done.stderr, left))
     far = Far(first, "survivor", vkey)
     far.arrive(out, *steps(out))
+    for _ in range(40 if FULL else 8): # and so does the one that takes
+        p = subprocess.Popen([f.binary(), "follow", "--from", far.folder, "--vkey", vkey, far.dir], env=first.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random_.uniform(0.0, 0.4))
+        p.kill()
+        p.wait()
     done = far.take()
     size = t_twin.status(first)["position"]
     tap.ok(done.returncode == 0 and far.size() >= size - 5, f"a twin has all {far.size()} records of it", done.stderr)

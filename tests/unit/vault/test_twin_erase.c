@@ -3,6 +3,10 @@
  * to the first; what is sealed tells nothing; the first lists each twin until it has said so.
  */
 #include "twin_test.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
 #include "vault/erasures.h"
 #include "vault/store_internal.h"
 #include "vault/store_keys.h"
@@ -399,6 +403,92 @@ TEST(a_keyring_that_changed_underneath_is_not_called_erased)
     pair_done(&p);
 }
 
+/* ---- a disk that fails ---- */
+
+/* The n-th call that changes the disk fails, once. Several threads make them: the views have one of their own. */
+struct failing {
+    struct file_ops ops;
+    struct tuning tuning;
+    atomic_long left; /* 0: none fails */
+    atomic_bool failed;
+};
+
+static bool fails(void *context)
+{
+    struct failing *f = context;
+
+    if (atomic_load(&f->left) == 0 || atomic_fetch_sub(&f->left, 1) != 1)
+        return false;
+    atomic_store(&f->failed, true);
+    errno = EIO;
+    return true;
+}
+
+static ssize_t failing_pwrite(void *context, int fd, const void *bytes, size_t len, off_t offset)
+{
+    return fails(context) ? -1 : pwrite(fd, bytes, len, offset);
+}
+
+static int failing_fdatasync(void *context, int fd)
+{
+    (void)fd;
+    return fails(context) ? -1 : 0;
+}
+
+static int failing_rename(void *context, const char *from, const char *to)
+{
+    return fails(context) ? -1 : file_ops_system.rename(NULL, from, to);
+}
+
+static void failing_init(struct failing *f)
+{
+    *f = (struct failing){ .ops = file_ops_system, .tuning = TUNING_DEFAULT };
+    f->ops.pwrite = failing_pwrite;
+    f->ops.fdatasync = failing_fdatasync;
+    f->ops.rename = failing_rename;
+    f->tuning.files = &f->ops;
+    f->tuning.files_context = f;
+}
+
+/* Wherever it fails, nothing is claimed that is not so, and the same twin, or that twin opened again, does the rest. */
+TEST(a_disk_that_fails_delays_it_and_no_more)
+{
+    bool some = true;
+
+    for (long n = 1; some; n += n < 12 ? 1 : n) {
+        struct vault_options o = { .twin = true };
+        struct failing f;
+        struct pair p;
+        struct completion c[4];
+
+        pair_init(&p);
+        failing_init(&f);
+        o.store = twin_options(true, &f.tuning);
+        p.twin = vault_open(p.twin_dir, &o, &p.err);
+        CHECK_OK(p.err, p.twin != NULL);
+        turn(&p);
+        order(&p, "study:A");
+        CHECK_OK(p.err, follow_all(vault_twin(p.twin), &p.lie, &p.err));
+        atomic_store(&f.left, n);
+        for (int i = 0; i < 3000 && !atomic_load(&f.failed) && applied(&p) <= p.tombstone; i++) {
+            (void)vault_completed(p.twin, c, COUNT_OF(c));
+            (void)usleep(1000);
+        }
+        some = atomic_load(&f.failed);
+        atomic_store(&f.left, 0);
+        if (n % 2 == 0) {
+            vault_close(p.twin);
+            p.twin = open_twin(&p);
+            CHECK_OK(p.err, p.twin != NULL);
+        }
+        CHECK(tells(&p));
+        check_gone(&p, 0, RECORDS_A);
+        pair_done(&p);
+        if (!some)
+            print_message("# up to %ld calls failed\n", n);
+    }
+}
+
 /* ---- the first's list ---- */
 
 static bool take_pending(void *context, struct span row)
@@ -460,4 +550,5 @@ TEST(the_first_lists_each_twin_until_it_has_said_so)
 
 TESTS(T(a_running_twin_erases_what_its_first_erased_and_says_so), T(slots_that_came_while_it_was_open_are_erased_too),
       T(a_sealed_twin_says_nothing_until_it_is_opened), T(keyrings_that_are_kept_lose_the_key_too),
-      T(a_keyring_that_changed_underneath_is_not_called_erased), T(the_first_lists_each_twin_until_it_has_said_so))
+      T(a_keyring_that_changed_underneath_is_not_called_erased), T(a_disk_that_fails_delays_it_and_no_more),
+      T(the_first_lists_each_twin_until_it_has_said_so))
