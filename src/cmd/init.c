@@ -37,6 +37,22 @@ static bool write_conf(const char *dir, struct error *err)
            || error_within(err, "%s", path);
 }
 
+/* Names are there after a power cut once their directory is synced. */
+static bool sync_names(const char *dir, struct error *err)
+{
+    CLEANUP(file_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return (fd >= 0 && fsync(fd) == 0) || error_errno(err, "sync of %s", dir);
+}
+
+/* … and so is the name of dir itself, in the one above. */
+static bool sync_above(const char *dir, struct error *err)
+{
+    char above[PATH_MAX];
+
+    return path_join(above, sizeof above, dir, "..", err) && sync_names(above, err);
+}
+
 /* The configuration comes last: a DIR that has one is whole. */
 static bool init(const char *dir, const char *key_file, struct error *err)
 {
@@ -53,7 +69,7 @@ static bool init(const char *dir, const char *key_file, struct error *err)
     if (good && mkdir(dir, 0700) != 0 && errno != EEXIST)
         good = error_errno(err, "%s", dir);
     options.store.secret = writer_span(&secret);
-    good = good && vault_create(dir, &options, err) && write_conf(dir, err);
+    good = good && vault_create(dir, &options, err) && write_conf(dir, err) && sync_names(dir, err) && sync_above(dir, err);
     secret_wipe(&secret);
     return good;
 }

@@ -49,7 +49,12 @@ uint64_t segment_size(struct store *s, uint32_t number)
     int fd = segment_fd(s, number);
     uint64_t size = 0;
 
-    return fd >= 0 && file_size(fd, &size, NULL) ? size : 0;
+    if (fd < 0 || file_size(fd, &size, NULL))
+        return size;
+    (void)pthread_mutex_lock(&s->segment_lock);
+    s->segment_errno = EIO;
+    (void)pthread_mutex_unlock(&s->segment_lock);
+    return 0;
 }
 
 uint32_t segment_count(struct store *s)
@@ -438,6 +443,7 @@ struct check {
     const struct record_keys *keys; /* NULL: without the tags */
     body_pace *pace;                /* NULL: as fast as it goes */
     void *pace_context;
+    bool strict; /* a read that the disk failed is no damage */
 };
 
 static bool check_stored(const struct check *c, const struct entry_header *h, int fd, uint64_t from, struct error *err)
@@ -445,6 +451,7 @@ static bool check_stored(const struct check *c, const struct entry_header *h, in
     struct look l = { .seal = *c->seal, .h = *h };
     struct merkle tree = { 0 };
     struct hash leaf, root;
+    struct error why = { 0 };
     uint64_t size = 0;
     uint8_t *stored = malloc(CHUNK_STORED_BYTES);
     uint8_t *clear = malloc(CHUNK_BYTES);
@@ -461,8 +468,9 @@ static bool check_stored(const struct check *c, const struct entry_header *h, in
 
         if (c->keys != NULL)
             ok = read_chunk(&l, fd, from, i, stored, clear, &n, err);
-        else if (!file_read_at(fd, stored, chunk.len, from + (uint64_t)i * CHUNK_STORED_BYTES, err))
-            ok = error_set(err, ERR_DAMAGED, "chunk %u of the body cannot be read", i);
+        else if (!file_read_at(fd, stored, chunk.len, from + (uint64_t)i * CHUNK_STORED_BYTES, &why))
+            ok = error_set(err, c->strict && why.code != ERR_TRUNCATED ? why.code : ERR_DAMAGED,
+                           "chunk %u of the body cannot be read", i);
         ok = ok && merkle_leaf(c->seal, &chunk, 1, &leaf, err) && merkle_append(&tree, c->seal, &leaf, err);
         if (ok && c->pace != NULL && !c->pace(c->pace_context, chunk.len))
             ok = error_set(err, ERR_BUSY, "interrupted");
@@ -485,6 +493,14 @@ bool body_check(struct store *s, struct seal *seal, const struct entry_header *h
     CLEANUP(file_close) int fd = body_open(s, h, &from, err);
 
     return fd >= 0 && check_stored(&(struct check){ .seal = seal, .keys = keys }, h, fd, from, err);
+}
+
+bool body_check_strictly(struct store *s, struct seal *seal, const struct entry_header *h, struct error *err)
+{
+    uint64_t from;
+    CLEANUP(file_close) int fd = body_open(s, h, &from, err);
+
+    return fd >= 0 && check_stored(&(struct check){ .seal = seal, .strict = true }, h, fd, from, err);
 }
 
 bool body_check_at(struct seal *seal, const struct entry_header *h, int fd, uint64_t from, struct error *err)

@@ -48,6 +48,9 @@ struct recovery {
     bool held_gap;   /* … in the held commit: damage only if that is kept */
     bool pending_gap;
     address pending_gap_first, pending_gap_last;
+    bool unread;      /* a read failed behind the last marker … */
+    bool held_unread; /* … and in front of it, behind the one before */
+    address unread_at;
 };
 
 /* ---- what is told ---- */
@@ -205,6 +208,8 @@ static bool take_marker(struct recovery *r, const struct scan_item *item, struct
     r->gap = r->gap || (r->pending_gap && r->pending_gap_first < item->marker.batch);
     r->held_gap = r->pending_gap && r->pending_gap_last >= item->marker.batch;
     r->pending_gap = false;
+    r->held_unread = r->unread;
+    r->unread = false;
     r->held = r->pending;
     old.count = 0;
     r->pending = old;
@@ -228,7 +233,7 @@ static bool settle_held(struct recovery *r, struct error *err)
 
 /*
  * *whole: every entry of the last commit as its marker lists it, every body with its root. False where that could not
- * be found out (memory): cutting for it would lose what was acknowledged.
+ * be found out (no memory, a read that failed): cutting for it would lose what was acknowledged.
  */
 static bool held_is_whole(struct recovery *r, bool *whole, struct error *err)
 {
@@ -246,7 +251,7 @@ static bool held_is_whole(struct recovery *r, bool *whole, struct error *err)
             continue; /* of a commit that this one confirms */
         if (e->h.position != next || memcmp(e->leaf.bytes, r->held_leaves[next - first].bytes, HASH_BYTES) != 0)
             return true;
-        if (e->h.has_body && !body_check(r->s, &r->seal, &e->h, NULL, &why))
+        if (e->h.has_body && !body_check_strictly(r->s, &r->seal, &e->h, &why))
             return why.code == ERR_DAMAGED || error_set(err, why.code, "%s", why.text);
         next++;
     }
@@ -274,12 +279,32 @@ static bool drop_held(struct recovery *r, struct error *err)
     return merkle_root(&s->ledger.tree, &r->seal, &s->end.marker.root, err);
 }
 
-static void note_gap(struct recovery *r, address where)
+static void note_gap(struct recovery *r, address where, bool unread)
 {
+    if (unread) {
+        r->unread = true;
+        r->unread_at = where;
+    }
     if (!r->pending_gap)
         r->pending_gap_first = where;
     r->pending_gap_last = where;
     r->pending_gap = true;
+}
+
+/*
+ * The log would end, and be cut, before bytes that could not be read: what was acknowledged may be there. A store that
+ * is only read goes without them.
+ */
+static bool refuse_unread(struct recovery *r, struct error *err)
+{
+    char name[NAME_BYTES_MAX];
+
+    segment_name(address_segment(r->unread_at), name);
+    if (!r->s->read_only)
+        return error_set(err, ERR_IO, "%s at %u cannot be read, and the log may go on there: nothing is cut", name,
+                         address_offset(r->unread_at));
+    start_finding(r->s, "%s at %u cannot be read: the log may go on there", name, address_offset(r->unread_at));
+    return true;
 }
 
 static bool walk_tail(struct recovery *r, address from, struct error *err)
@@ -296,16 +321,20 @@ static bool walk_tail(struct recovery *r, address from, struct error *err)
         else if (item.type == SCAN_MARKER)
             ok = take_marker(r, &item, err);
         else if (item.type == SCAN_GAP)
-            note_gap(r, item.where);
+            note_gap(r, item.where, item.unread);
         if (!ok)
             break;
     }
     scan_done(&scan);
-    if (!ok || !r->have_held)
-        return ok;
+    if (!ok || (r->unread && !refuse_unread(r, err)))
+        return false;
+    if (!r->have_held)
+        return true;
     if (!r->s->read_only && !settle_held(r, err))
         return false;
     if (r->held_end > address_of(r->confirmed.segment, r->confirmed.offset) && !held_is_whole(r, &whole, err))
+        return false;
+    if (!whole && r->held_unread && !refuse_unread(r, err))
         return false;
     return whole ? apply_held(r, err) : drop_held(r, err);
 }

@@ -29,9 +29,10 @@ static uint32_t segment_end(const struct scan *c)
     return size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
 }
 
-/* The window holds `want` bytes from `offset` of a segment on; empty where they cannot be read. */
-static bool window_fill(struct scan *c, uint32_t segment, uint32_t offset, size_t want)
+/* The window holds `want` bytes from `offset` of a segment on; empty where they cannot be read (*failed: by the disk). */
+static bool window_fill(struct scan *c, uint32_t segment, uint32_t offset, size_t want, bool *failed)
 {
+    struct error why = { 0 };
     uint8_t *out;
 
     writer_reset(&c->window);
@@ -39,8 +40,9 @@ static bool window_fill(struct scan *c, uint32_t segment, uint32_t offset, size_
     c->window_from = offset;
     out = write_room(&c->window, want);
     c->no_memory = c->no_memory || out == NULL;
-    if (out != NULL && file_read_at(segment_fd(c->store, segment), out, want, offset, NULL))
+    if (out != NULL && file_read_at(segment_fd(c->store, segment), out, want, offset, &why))
         return true;
+    *failed = why.code != ERR_NONE && why.code != ERR_TRUNCATED;
     writer_reset(&c->window);
     return false;
 }
@@ -50,6 +52,7 @@ static bool window_fill(struct scan *c, uint32_t segment, uint32_t offset, size_
 static struct span look(struct scan *c, uint32_t offset, size_t len, uint32_t end)
 {
     uint32_t segment = address_segment(c->at);
+    bool failed = false;
     size_t want;
 
     if (offset > end || len > end - offset)
@@ -61,8 +64,11 @@ static struct span look(struct scan *c, uint32_t offset, size_t len, uint32_t en
     if (want > end - offset)
         want = end - offset;
     /* Where the whole window does not read, it may be for a sector further on. */
-    if (!window_fill(c, segment, offset, want) && (want == len || !window_fill(c, segment, offset, len)))
+    if (!window_fill(c, segment, offset, want, &failed)
+        && (want == len || !window_fill(c, segment, offset, len, &failed))) {
+        c->unread = c->unread || failed;
         return span_of(NULL, 0);
+    }
     return span_part(writer_span(&c->window), 0, len);
 }
 
@@ -110,6 +116,7 @@ bool scan_next(struct scan *c, struct scan_item *out, struct error *err)
     uint32_t offset = address_offset(c->at), end = segment_end(c), from = offset;
 
     *out = (struct scan_item){ .type = SCAN_END, .where = c->at };
+    c->unread = false;
     if (c->at >= c->limit)
         return true;
     if (offset >= end) {
@@ -129,7 +136,7 @@ bool scan_next(struct scan *c, struct scan_item *out, struct error *err)
     if (c->no_memory) /* or else what is whole would look broken */
         return error_set(err, ERR_MEMORY, "no memory to read the log");
     if (offset > from) {
-        *out = (struct scan_item){ .type = SCAN_GAP, .where = c->at, .length = offset - from };
+        *out = (struct scan_item){ .type = SCAN_GAP, .where = c->at, .length = offset - from, .unread = c->unread };
         c->at += out->length;
         return true;
     }

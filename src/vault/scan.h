@@ -24,6 +24,7 @@ struct scan_item {
     struct span leaves;
     struct segment_header segment;
     bool broken;
+    bool unread; /* of a gap: the disk failed to read some of it */
 };
 
 struct scan {
@@ -34,6 +35,7 @@ struct scan {
     uint32_t window_from;
     uint32_t window_segment;
     bool no_memory; /* the window could not be filled: what was seen since does not count */
+    bool unread;    /* a read failed since the last item */
 };
 
 /* From `from` (offset 0 of a segment: its header comes first) up to `limit`. */

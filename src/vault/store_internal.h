@@ -264,9 +264,11 @@ bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h
                 struct error *err);
 /* The file of an entry's body, for reading; its stored bytes begin at *from. */
 int body_open(struct store *s, const struct entry_header *h, uint64_t *from, struct error *err);
-/* The root over the stored chunks; with keys also the tags. */
+/* The root over the stored chunks; with keys also the tags. What cannot be read is ERR_DAMAGED … */
 bool body_check(struct store *s, struct seal *seal, const struct entry_header *h, const struct record_keys *keys,
                 struct error *err);
+/* … but here ERR_IO: for who would cut what is damaged. Without tags. */
+bool body_check_strictly(struct store *s, struct seal *seal, const struct entry_header *h, struct error *err);
 
 /* ---- settle.c ---- */
 /* The log from a segment on. */
