@@ -7,6 +7,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "vault/sealer.h"
@@ -96,33 +97,54 @@ bool evidence_note(struct store *s, struct seal *seal, const struct hash *digest
     return sign_note(s, seal, w, err);
 }
 
-bool checkpoint_read(struct store *s, struct seal *seal, uint64_t *size, struct hash *root)
+/* The whole of a small file: ERR_MEMORY, and ERR_DAMAGED for anything else that keeps it from being read. */
+static bool slurp_small(struct store *s, const char *name, struct writer *w, struct error *err)
 {
-    char path[DISK_PATH_MAX], line[64];
-    struct writer got = writer_new(CHECKPOINT_BYTES_MAX), want = writer_new(CHECKPOINT_BYTES_MAX);
-    struct span rest;
-    size_t n;
-    bool ok;
+    char path[DISK_PATH_MAX];
+    struct error why = { 0 };
+    struct stat st;
 
-    disk_path(&s->disk, "checkpoint", path);
-    ok = file_slurp(path, &got, NULL);
-    rest = writer_span(&got);
+    disk_path(&s->disk, name, path);
+    writer_reset(w);
+    if (stat(path, &st) == 0 && (uint64_t)st.st_size <= w->limit && file_slurp(path, w, &why))
+        return true;
+    return error_set(err, why.code == ERR_MEMORY ? ERR_MEMORY : ERR_DAMAGED,
+                     why.code == ERR_MEMORY ? "no memory to read %s" : "%s is damaged or missing", name);
+}
+
+/* What the lines of a checkpoint claim. */
+static bool parse_checkpoint(struct span rest, uint64_t *size, struct hash *root)
+{
+    char line[64];
+    size_t n;
+
     rest = span_part(rest, span_index(rest, '\n') + 1, rest.len); /* behind the origin */
-    ok = ok && span_to_str(span_part(rest, 0, span_index(rest, '\n')), line, sizeof line) && line[0] >= '0'
-         && line[0] <= '9';
-    if (ok)
-        *size = strtoull(line, NULL, 10);
+    if (!span_to_str(span_part(rest, 0, span_index(rest, '\n')), line, sizeof line) || line[0] < '0' || line[0] > '9')
+        return false;
+    *size = strtoull(line, NULL, 10);
     rest = span_part(rest, span_index(rest, '\n') + 1, rest.len);
-    ok = ok
-         && sodium_base642bin(root->bytes, HASH_BYTES, (const char *)rest.ptr, span_index(rest, '\n'), NULL, &n, NULL,
-                              sodium_base64_VARIANT_ORIGINAL)
-                == 0
-         && n == HASH_BYTES;
+    return sodium_base642bin(root->bytes, HASH_BYTES, (const char *)rest.ptr, span_index(rest, '\n'), NULL, &n, NULL,
+                             sodium_base64_VARIANT_ORIGINAL)
+               == 0
+           && n == HASH_BYTES;
+}
+
+bool checkpoint_read(struct store *s, struct seal *seal, bool *whole, uint64_t *size, struct hash *root,
+                     struct error *err)
+{
+    struct writer got = writer_new(CHECKPOINT_BYTES_MAX), want = writer_new(CHECKPOINT_BYTES_MAX);
+    struct error why = { 0 };
+    bool known = slurp_small(s, "checkpoint", &got, &why) || why.code == ERR_DAMAGED;
+
+    *whole = why.code == ERR_NONE && parse_checkpoint(writer_span(&got), size, root);
     /* Ed25519 signs the same text to the same bytes: so the file is ours to the last bit, or it is not. */
-    ok = ok && checkpoint_note(s, seal, *size, root, &want, NULL) && span_equal(writer_span(&got), writer_span(&want));
+    if (*whole) {
+        known = checkpoint_note(s, seal, *size, root, &want, &why);
+        *whole = known && span_equal(writer_span(&got), writer_span(&want));
+    }
     writer_done(&got);
     writer_done(&want);
-    return ok;
+    return known || error_set(err, why.code, "%s", why.text);
 }
 
 /* ---- the confirm files ---- */
@@ -213,24 +235,21 @@ struct confirm_file {
     uint64_t sequence;
 };
 
-/* Reads and checks one copy; what comes out borrows from *w. */
-static bool read_copy(struct store *s, int copy, struct writer *w, struct confirm_file *out)
+/* Reads and checks one copy; what comes out borrows from *w. ERR_DAMAGED, ERR_MEMORY. */
+static bool read_copy(struct store *s, int copy, struct writer *w, struct confirm_file *out, struct error *err)
 {
-    char path[DISK_PATH_MAX];
     struct reader r;
     struct span all;
     address where;
 
-    disk_path(&s->disk, copy_names[copy], path);
-    writer_reset(w);
-    if (!file_slurp(path, w, NULL))
+    if (!slurp_small(s, copy_names[copy], w, err))
         return false;
     all = writer_span(w);
     if (all.len < CONFIRM_FIXED_BYTES + HASH_BYTES || memcmp(all.ptr, "FANALCFM", 8) != 0
         || !seal_mac_fits(keyring_keys(s->keyring)->confirm, span_part(all, 0, all.len - HASH_BYTES),
                           all.ptr + all.len - HASH_BYTES, HASH_BYTES)
         || memcmp(all.ptr + 16, keyring_vault_id(s->keyring), VAULT_ID_BYTES) != 0)
-        return false;
+        return error_set(err, ERR_DAMAGED, "%s is damaged or missing", copy_names[copy]);
     r = reader_over(all);
     read_skip(&r, 32);
     where = read_u64le(&r);
@@ -239,86 +258,103 @@ static bool read_copy(struct store *s, int copy, struct writer *w, struct confir
     out->end.offset = address_offset(where);
     memcpy(out->end.marker_hash.bytes, all.ptr + 64 + MARKER_FIXED_BYTES, HASH_BYTES);
     out->ledger = span_part(all, CONFIRM_FIXED_BYTES, all.len - CONFIRM_FIXED_BYTES - HASH_BYTES);
-    return marker_fixed_decode(span_part(all, 64, MARKER_FIXED_BYTES), &out->end.marker, NULL);
+    return marker_fixed_decode(span_part(all, 64, MARKER_FIXED_BYTES), &out->end.marker, NULL)
+           || error_set(err, ERR_DAMAGED, "%s is damaged or missing", copy_names[copy]);
 }
 
-bool confirm_read(struct store *s)
+bool confirm_read(struct store *s, bool *found, struct error *err)
 {
     struct writer w = writer_new(CONFIRM_BYTES_MAX);
-    bool found = false;
+    bool known = true;
 
-    for (int i = 0; i < COPIES; i++) {
+    *found = false;
+    for (int i = 0; known && i < COPIES; i++) {
         struct confirm_file f = { 0 };
+        struct error why = { 0 };
         struct reader r;
 
-        if (!read_copy(s, i, &w, &f)) {
-            start_finding(s, "%s is damaged or missing", copy_names[i]);
+        if (!read_copy(s, i, &w, &f, &why)) {
+            known = why.code == ERR_DAMAGED || error_set(err, why.code, "%s", why.text);
+            if (known)
+                start_finding(s, "%s", why.text);
             continue;
         }
         r = reader_over(f.ledger);
-        if ((found && f.sequence <= s->confirm_sequence) || !ledger_load(&s->ledger, &r, f.end.marker.size, NULL))
+        if ((*found && f.sequence <= s->confirm_sequence) || !ledger_load(&s->ledger, &r, f.end.marker.size, NULL))
             continue;
         s->end = f.end;
         atomic_store(&s->confirmed_segment, s->end.segment);
         atomic_store(&s->confirmed_size, s->end.marker.size);
         s->confirm_sequence = f.sequence;
-        found = true;
+        *found = true;
     }
     writer_done(&w);
-    return found;
+    return known;
 }
 
 bool confirm_snapshot(struct store *s, struct ledger *out, struct error *err)
 {
     struct writer w = writer_new(CONFIRM_BYTES_MAX);
-    bool found = false;
+    bool found = false, known = true;
 
-    for (int i = 0; !found && i < COPIES; i++) { /* each copy is replaced whole: what is read is one state */
+    for (int i = 0; !found && known && i < COPIES; i++) { /* each copy is replaced whole: what is read is one state */
         struct confirm_file f = { 0 };
+        struct error why = { 0 };
         struct reader r;
 
-        if (!read_copy(s, i, &w, &f))
+        if (!read_copy(s, i, &w, &f, &why)) {
+            known = why.code == ERR_DAMAGED || error_set(err, why.code, "%s", why.text);
             continue;
+        }
         r = reader_over(f.ledger);
         found = ledger_load(out, &r, f.end.marker.size, NULL);
     }
     writer_done(&w);
-    return found || error_set(err, ERR_DAMAGED, "both confirm files are damaged or missing");
+    return found || (known && error_set(err, ERR_DAMAGED, "both confirm files are damaged or missing"));
 }
 
-bool confirm_edge(struct store *s, struct ledger *out)
+bool confirm_edge(struct store *s, struct ledger *out, struct error *err)
 {
     struct writer w = writer_new(CONFIRM_BYTES_MAX);
     uint64_t sequence = 0;
-    bool found = false;
+    bool found = false, known = true;
 
-    for (int i = 0; i < COPIES; i++) {
+    for (int i = 0; known && i < COPIES; i++) {
         struct confirm_file f = { 0 };
+        struct error why = { 0 };
         struct reader r;
 
-        if (!read_copy(s, i, &w, &f) || (found && f.sequence <= sequence))
+        if (!read_copy(s, i, &w, &f, &why)) {
+            known = why.code == ERR_DAMAGED || error_set(err, why.code, "%s", why.text);
+            continue;
+        }
+        if (found && f.sequence <= sequence)
             continue;
         r = reader_over(f.ledger);
         found = ledger_load(out, &r, f.end.marker.size, NULL) || found;
         sequence = f.sequence;
     }
     writer_done(&w);
-    return found;
+    return known && (found || error_set(err, ERR_DAMAGED, "both confirm files are damaged or missing"));
 }
 
-void confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings)
+bool confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err)
 {
     struct writer w = writer_new(CONFIRM_BYTES_MAX);
-    char text[64];
+    bool known = true;
 
-    for (int i = 0; i < COPIES; i++) {
+    for (int i = 0; known && i < COPIES; i++) {
         struct confirm_file f = { 0 };
+        struct error why = { 0 };
 
-        if (read_copy(s, i, &w, &f))
+        if (read_copy(s, i, &w, &f, &why))
             continue;
-        (void)snprintf(text, sizeof text, "%s is damaged or missing", copy_names[i]);
-        report(context, text);
+        known = why.code == ERR_DAMAGED || error_set(err, why.code, "%s", why.text);
+        if (!known)
+            continue;
+        report(context, why.text);
         (*findings)++;
     }
     writer_done(&w);
+    return known;
 }

@@ -46,25 +46,27 @@ static void confirm_told(void *context, const char *text)
     sealer_tell(context, "scrub.repaired", "success", "%s, and is written again", text);
 }
 
-static void scrub_confirm(struct sealer *sl)
+static bool scrub_confirm(struct sealer *sl, struct error *err)
 {
     struct store *s = sl->s;
     uint64_t findings = 0, size;
     struct hash root;
+    bool whole, ok;
 
     (void)pthread_mutex_lock(&s->confirm_lock);
-    confirm_check(s, confirm_told, sl, &findings);
-    if (!checkpoint_read(s, &sl->seal, &size, &root)) {
+    ok = confirm_check(s, confirm_told, sl, &findings, err) && checkpoint_read(s, &sl->seal, &whole, &size, &root, err);
+    if (ok && !whole) {
         confirm_told(sl, "checkpoint is damaged or missing");
         findings++;
     }
     (void)pthread_mutex_unlock(&s->confirm_lock);
     if (findings == 0)
-        return;
+        return ok;
     (void)pthread_mutex_lock(&s->lock);
     s->want_confirm = true;
     (void)pthread_cond_signal(&s->work);
     (void)pthread_mutex_unlock(&s->lock);
+    return ok;
 }
 
 /* ---- tiles ---- */
@@ -152,8 +154,11 @@ static bool scrub_tiles(struct sealer *sl, struct error *err)
 {
     struct ledger *l = calloc(1, sizeof *l);
     bool ok = l != NULL || error_set(err, ERR_MEMORY, "no memory for the ledger's edge");
+    struct error why = { 0 };
 
-    if (ok && confirm_edge(sl->s, l))
+    if (ok && !confirm_edge(sl->s, l, &why))
+        ok = why.code == ERR_DAMAGED || error_set(err, why.code, "%s", why.text); /* damaged: said already */
+    else if (ok)
         for (unsigned level = TILE_LEVELS - 1; ok && level-- > 0;)
             for (uint64_t n = 0; ok && n < full_tiles(l, level); n++) {
                 ok = scrub_tile(sl, l, level, n, err);
@@ -197,6 +202,5 @@ bool scrub_rest(struct sealer *sl, struct error *err)
 {
     if (sl->s->twin) /* it has no confirm files, and its keyring is open for reading: promotion mends that */
         return true;
-    scrub_confirm(sl);
-    return scrub_keyring(sl, err) && scrub_tiles(sl, err);
+    return scrub_confirm(sl, err) && scrub_keyring(sl, err) && scrub_tiles(sl, err);
 }

@@ -1,6 +1,8 @@
 /* The file `scrub`. See scrub_state.h. */
 #include "vault/scrub_state.h"
 
+#include <fcntl.h>
+
 #include "base/file.h"
 #include "base/reader.h"
 
@@ -42,19 +44,21 @@ static bool decode(struct store *s, struct span bytes, struct scrub_state *out)
     return true;
 }
 
+/* Without memory of its own: want of it must not look like damage. */
 enum scrub_state_read scrub_state_read(struct store *s, struct scrub_state *out)
 {
-    struct writer w = writer_new(STATE_BYTES + 1);
+    uint8_t bytes[STATE_BYTES];
     char path[DISK_PATH_MAX];
-    enum scrub_state_read found = SCRUB_STATE_WHOLE;
+    uint64_t size;
 
-    disk_path(&s->disk, STATE_NAME, path);
     if (!disk_exists(&s->disk, STATE_NAME))
-        found = SCRUB_STATE_MISSING;
-    else if (!file_slurp(path, &w, NULL) || !decode(s, writer_span(&w), out))
-        found = SCRUB_STATE_DAMAGED;
-    writer_done(&w);
-    return found;
+        return SCRUB_STATE_MISSING;
+    disk_path(&s->disk, STATE_NAME, path);
+    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && file_size(fd, &size, NULL) && size == STATE_BYTES
+                   && file_read_at(fd, bytes, STATE_BYTES, 0, NULL) && decode(s, span_of(bytes, STATE_BYTES), out)
+               ? SCRUB_STATE_WHOLE
+               : SCRUB_STATE_DAMAGED;
 }
 
 bool scrub_state_write(struct store *s, const struct scrub_state *st, struct error *err)

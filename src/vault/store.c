@@ -237,6 +237,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
 {
     uint64_t size;
     struct hash root;
+    bool whole;
 
     if (disk_exists(&s->disk, "twin")) /* docs/twin.md, "States of a directory" */
         return error_set(err, ERR_USAGE, "%s is a twin: fanal promote makes it a first machine", s->disk.root);
@@ -254,7 +255,9 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
     s->keyring = keyring_open(&s->disk, &s->suite, o->secret, s->read_only, keyring_says, s, err);
     if (s->keyring == NULL || !ledger_open(&s->ledger, &s->disk, s->read_only, err) || !recover(s, err))
         return false;
-    if (!checkpoint_read(s, &s->owner_seal, &size, &root))
+    if (!checkpoint_read(s, &s->owner_seal, &whole, &size, &root, err))
+        return false;
+    if (!whole)
         start_finding(s, "checkpoint is damaged or missing");
     else if (size > s->end.marker.size)
         start_finding(s, "checkpoint speaks of %llu records, the log holds %llu: it was rolled back",

@@ -232,20 +232,25 @@ bool slot_for_unit(struct store *s, struct span unit, uint32_t *slot, struct err
 
 /* ---- confirm.c ---- */
 bool confirm_write(struct store *s, struct error *err);
-/* Best of the two copies into s->end and s->ledger; false (and an empty ledger) without one. */
-bool confirm_read(struct store *s);
+/* Best of the two copies into s->end and s->ledger; not *found (and an empty ledger) without one. False: ERR_MEMORY. */
+bool confirm_read(struct store *s, bool *found, struct error *err);
 /* The confirmed tree: its edge and unfinished tiles into *out, which opens nothing. Any thread. */
 bool confirm_snapshot(struct store *s, struct ledger *out, struct error *err);
-/* The newest whole copy's edge of the tree, into a ledger of zeros that nobody opens. */
-bool confirm_edge(struct store *s, struct ledger *out);
-void confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings);
+/* The newest whole copy's edge of the tree, into a ledger of zeros that nobody opens. ERR_DAMAGED, ERR_MEMORY. */
+bool confirm_edge(struct store *s, struct ledger *out, struct error *err);
+/* False where it could not be found out: ERR_MEMORY. */
+bool confirm_check(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err);
 /* The checkpoint's signed note for a tree. */
 bool checkpoint_note(struct store *s, struct seal *seal, uint64_t size, const struct hash *root, struct writer *w,
                      struct error *err);
 /* The signed note that ends an evidence pack (docs/evidence.md, "SIGN"). */
 bool evidence_note(struct store *s, struct seal *seal, const struct hash *digest, struct writer *w, struct error *err);
-/* The size and root that the checkpoint file claims, if it is a note of ours to the last bit. */
-bool checkpoint_read(struct store *s, struct seal *seal, uint64_t *size, struct hash *root);
+/*
+ * *whole, with the size and root that the checkpoint file claims: it is a note of ours to the last bit. False where that
+ * could not be found out: ERR_MEMORY.
+ */
+bool checkpoint_read(struct store *s, struct seal *seal, bool *whole, uint64_t *size, struct hash *root,
+                     struct error *err);
 
 /* ---- read.c ---- */
 /* A descriptor of the segment, owned by the store; -1. */
@@ -293,6 +298,10 @@ bool verify_seals(struct store *s, verify_report *report, void *context, uint64_
 
 /* ---- recover.c ---- */
 bool recover(struct store *s, struct error *err);
+/* ---- recover_cut.c ---- */
+/* Cuts what lies behind s->end; keep_parts: the log is broken, so large bodies that no entry names stay. */
+bool recovery_cut(struct store *s, bool keep_parts, struct error *err);
+/* ---- recover.c ---- */
 /* Remembers what was wrong at the start. */
 void start_finding(struct store *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void start_event(struct store *s, const char *event, const char *detail);

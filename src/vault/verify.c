@@ -413,10 +413,10 @@ static bool check_at_rest(struct verify *v, struct error *err)
     (void)pthread_mutex_lock(&s->confirm_lock);
     ok = keyring_check(s->keyring, keyring_finding_is_ours, v, err);
     if (!s->twin) { /* a twin has vault/twin in their place, and was opened with it */
-        confirm_check(s, v->report, v->context, &v->findings);
-        v->has_checkpoint = checkpoint_read(s, &v->seal, &v->checkpoint_size, &v->checkpoint_root);
+        ok = ok && confirm_check(s, v->report, v->context, &v->findings, err)
+             && checkpoint_read(s, &v->seal, &v->has_checkpoint, &v->checkpoint_size, &v->checkpoint_root, err);
     }
-    if (!s->twin && !v->has_checkpoint)
+    if (ok && !s->twin && !v->has_checkpoint)
         finding(v, "checkpoint is damaged or missing");
     v->indexed = ledger_indexed(&s->ledger);
     (void)pthread_mutex_unlock(&s->confirm_lock);

@@ -119,15 +119,20 @@ static bool is_record(struct store *s, const struct entry *e, struct span facts,
     return !e->has_body || same_body(s, e->position, m, err);
 }
 
-/* What the store writes by itself: what a recovery cut off. */
+static bool ends_with(struct span text, struct span end)
+{
+    return text.len >= end.len && span_equal(span_part(text, text.len - end.len, end.len), end);
+}
+
+/* What the store writes by itself: what a recovery cut off; and that a seal is lost which a failing call kept from the disk. */
 static bool is_own(const struct promises *p, const struct entry *e, struct span facts)
 {
     const struct span event = fields_text(facts, FIELD_EVENT);
 
     return e->kind == RECORD_EVENT
            && (span_equal(event, SPAN_LIT("recovery.cut"))
-               || (p->calls_failed
-                   && (span_equal(event, SPAN_LIT("scrub.damaged")) || span_equal(event, SPAN_LIT("scrub.repaired")))));
+               || (p->calls_failed && span_equal(event, SPAN_LIT("scrub.damaged"))
+                   && ends_with(fields_text(facts, FIELD_DETAIL), SPAN_LIT(": its seal is lost and is made again"))));
 }
 
 /* Position p holds what was acknowledged there, or else one of what may be there. */
