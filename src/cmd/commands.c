@@ -158,6 +158,18 @@ const struct cli_command cli_commands[] = {
       "A hold on a patient covers also what comes later. One person sets it.\n\n" SIGN_HELP SECRET_HELP },
     { "lift", cmd_lift, "--user U DIR HOLD", "Lift a hold: by two people, one after the other",
       "The first asks, the second lifts.\n\n" SIGN_HELP SECRET_HELP },
+    { "retain", cmd_retain, "[--json] [--class C --keep PERIOD] [--user U] DIR [REQUEST]",
+      "How long each class is kept: show, ask, approve",
+      "Without options: class, months (0: always), who asked, who approved, and the number\n"
+      "and months of a request that is open. Everything is kept until a rule is set.\n\n"
+      "  --class C        images, results, events or recordings\n"
+      "  --keep PERIOD    'N months', 'N years' or always; 'usual': 5 years for recordings\n"
+      "  --user U         who signs; a longer period is set at once\n\n"
+      "A shorter period is a request, whose number is said; another person approves it\n"
+      "with fanal retain --user U DIR REQUEST. Holds keep what they cover.\n\n" SIGN_HELP SECRET_HELP },
+    { "expire", cmd_expire, "[--json] [--user U] DIR", "Erase now what the rules of retention make due",
+      "Also done once a day. Destroys the data keys of what is due, then removes body files\n"
+      "of which nothing can be read any more. Says how many units and files.\n\n" SIGN_HELP SECRET_HELP },
     { "holds", cmd_holds, "[--json] DIR", "List the holds",
       "Number, state (held, lift-asked, lifted), units, who set it, who asked to lift it, why.\n\n" SECRET_HELP },
     { "copy", cmd_copy, "(add | applied | remove | list) [options] DIR [NAME [POSITION]]",

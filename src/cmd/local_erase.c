@@ -1,6 +1,6 @@
 /*
- * What two people do, and what one may: erase, approve, withdraw, erasures, hold, lift, holds. docs/cli.md is the
- * specification.
+ * What two people do, and what one may: erase, approve, withdraw, erasures, hold, lift, holds, retain, expire.
+ * docs/cli.md is the specification.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 #include "cmd/options.h"
 #include "cmd/roles.h"
 #include "cmd/secret.h"
+#include "vault/retention.h"
 
 /* One row as a line: the fields named, numbers and texts. */
 static void print_fields(struct span row, const enum field *fields, size_t count)
@@ -249,4 +250,103 @@ int cmd_holds(int argc, char **argv)
                                          FIELD_REASON };
 
     return list_all(argc, argv, "holds", "holds", fields, COUNT_OF(fields));
+}
+
+/* "N months", "N years", "always", "usual" (of recordings). */
+static bool parse_period(const struct admin_options *o, uint64_t *months, struct error *err)
+{
+    char *end;
+    uint64_t n;
+
+    *months = 0;
+    if (strcmp(o->keep, "always") == 0)
+        return true;
+    if (strcmp(o->keep, "usual") == 0 && strcmp(o->class, "recordings") == 0) {
+        *months = RETENTION_RECORDINGS_MONTHS;
+        return true;
+    }
+    errno = 0;
+    n = strtoull(o->keep, &end, 10);
+    if (errno != 0 || end == o->keep || o->keep[0] == '-' || n == 0 || n > RETENTION_MONTHS_MAX)
+        return error_set(err, ERR_USAGE, "--keep takes 'N months', 'N years' or always");
+    if (strcmp(end, " month") == 0 || strcmp(end, " months") == 0)
+        *months = n;
+    else if (strcmp(end, " year") == 0 || strcmp(end, " years") == 0)
+        *months = n * 12;
+    else
+        return error_set(err, ERR_USAGE, "--keep takes 'N months', 'N years' or always");
+    return true;
+}
+
+/* A rule, or the approval of one. */
+static bool retain(struct local *l, const struct admin_options *o, uint64_t number, struct error *err)
+{
+    struct writer request;
+    struct span reply;
+    uint64_t months = 0;
+    bool ok = number != 0 || parse_period(o, &months, err);
+
+    ok = ok && admin_begin(o, number != 0 ? "retention-set" : "retention-asked", &request, err);
+    if (!ok)
+        return false;
+    if (number != 0) {
+        field_put_uint(&request, FIELD_REQUEST, number);
+    } else {
+        field_put_str(&request, FIELD_CLASS, o->class);
+        field_put_uint(&request, FIELD_MONTHS, months);
+    }
+    ok = admin_change(l, &request, &reply, err);
+    if (ok && fields_uint(reply, FIELD_REQUEST, 0) != 0)
+        (void)printf(o->json ? "{\"request\": %" PRIu64 "}\n" : "request %" PRIu64 ": another person has to approve it\n",
+                     fields_uint(reply, FIELD_REQUEST, 0));
+    secret_wipe(&request);
+    return ok;
+}
+
+int cmd_retain(int argc, char **argv)
+{
+    static const enum field fields[] = { FIELD_CLASS, FIELD_MONTHS, FIELD_ACTOR, FIELD_APPROVED_BY, FIELD_REQUEST,
+                                         FIELD_ASKED_MONTHS };
+    struct admin_options o;
+    struct local l = { .session = NULL };
+    struct error err = { 0 };
+    struct listing how;
+    uint64_t number = 0;
+    bool ok, sets;
+
+    if (!admin_parse(argc, argv, 1, 2, ADMIN_JSON | ADMIN_SIGN | ADMIN_RETENTION, &o))
+        return 2;
+    how = (struct listing){ o.json, fields, COUNT_OF(fields) };
+    sets = o.class != NULL || o.keep != NULL;
+    ok = o.argument_count < 2 || (parse_number(o.arguments[1], &number, &err) && number != 0);
+    if (ok && ((o.class == NULL) != (o.keep == NULL) || (sets && number != 0)))
+        ok = error_set(&err, ERR_USAGE, "give --class and --keep, or the number of a request");
+    ok = ok && (!(sets || number != 0) || needs_user(&o, &err)) && local_open(&l, o.arguments[0], o.key_file, &err);
+    if (sets || number != 0)
+        ok = ok && retain(&l, &o, number, &err);
+    else
+        ok = ok && list_query(&l, "retention", FIELD_NONE, 0, &how, &err);
+    return finish(&l, "retain", ok, &err);
+}
+
+int cmd_expire(int argc, char **argv)
+{
+    struct admin_options o;
+    struct local l = { .session = NULL };
+    struct error err = { 0 };
+    struct writer request;
+    struct span reply;
+    bool ok;
+
+    if (!admin_parse(argc, argv, 1, 1, ADMIN_JSON | ADMIN_SIGN, &o))
+        return 2;
+    if (!local_open(&l, o.arguments[0], o.key_file, &err))
+        return finish(&l, "expire", false, &err);
+    ok = admin_begin(&o, "retention-run", &request, &err) && admin_change(&l, &request, &reply, &err);
+    if (ok)
+        (void)printf(o.json ? "{\"units\": %" PRIu64 ", \"files\": %" PRIu64 "}\n"
+                            : "%" PRIu64 " units erased, %" PRIu64 " files removed\n",
+                     fields_uint(reply, FIELD_COUNT, 0), fields_uint(reply, FIELD_FILES, 0));
+    secret_wipe(&request);
+    return finish(&l, "expire", ok, &err);
 }

@@ -45,6 +45,8 @@ int cmd_erasures(int argc, char **argv);
 int cmd_hold(int argc, char **argv);
 int cmd_lift(int argc, char **argv);
 int cmd_holds(int argc, char **argv);
+int cmd_retain(int argc, char **argv);
+int cmd_expire(int argc, char **argv);
 int cmd_copy(int argc, char **argv);
 
 #endif

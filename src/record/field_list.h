@@ -309,3 +309,6 @@ FIELD(529, MONTHS, months, UINT)              /* how long a kind is kept; 0: alw
 FIELD(530, PATIENT_TAG, patient_tag, BYTES)   /* HMAC of issuer and identifier */
 FIELD(531, APPROVED_BY, approved_by, TEXT)    /* the second person */
 FIELD(532, PENDING, pending, TEXT)            /* copies that have not applied an erasure yet */
+FIELD(533, CLASS, class, TEXT)                /* what a rule of retention is about: "images", "results", "events", "recordings" */
+FIELD(534, ASKED_MONTHS, asked_months, UINT)  /* what a rule would be once somebody else approves it */
+FIELD(535, FILES, files, UINT)                /* body files that were removed */

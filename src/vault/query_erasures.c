@@ -180,6 +180,35 @@ static bool find_holds(struct rules *r, struct store *s, struct span request, va
     return ok;
 }
 
+static bool find_retention(struct rules *r, struct store *s, struct span request, vault_row *row, void *context,
+                           struct error *err)
+{
+    struct retention kinds[RETAINED_COUNT];
+    struct writer w = writer_new(ROW_MAX);
+    bool ok = true;
+
+    (void)s;
+    (void)request;
+    rules_retention(r, kinds);
+    for (size_t i = 0; i < RETAINED_COUNT; i++) {
+        const struct retention *k = &kinds[i];
+
+        writer_reset(&w);
+        field_put_str(&w, FIELD_CLASS, retained_names[i]);
+        field_put_uint(&w, FIELD_MONTHS, k->months);
+        field_put_some(&w, FIELD_ACTOR, span_str(k->actor));
+        field_put_some(&w, FIELD_APPROVED_BY, span_str(k->approved_by));
+        if (k->asked.position != 0) {
+            field_put_uint(&w, FIELD_REQUEST, k->asked.position);
+            field_put_uint(&w, FIELD_ASKED_MONTHS, k->asked.months);
+        }
+        if (!give(&w, row, context, &ok, err))
+            break;
+    }
+    writer_done(&w);
+    return ok;
+}
+
 static const struct {
     const char *name;
     rules_query *run;
@@ -188,6 +217,7 @@ static const struct {
     { "erasures", find_erasures },
     { "erasure-units", find_units },
     { "holds", find_holds },
+    { "retention", find_retention },
     { "copies", find_copies },
 };
 

@@ -10,7 +10,7 @@
 typedef bool rules_query(struct rules *r, struct store *s, struct span request, vault_row *row, void *context,
                          struct error *err);
 
-/* "accounts", "erasures", "erasure-units", "holds"; NULL for any other name. */
+/* "accounts", "erasures", "erasure-units", "holds", "copies", "retention"; NULL for any other name. */
 rules_query *rules_query_of(struct span name);
 
 #endif

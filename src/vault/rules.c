@@ -26,6 +26,7 @@ struct rules {
     struct account *accounts; /* owned */
     size_t count, cap;
     struct erasures *erasures;
+    struct retention retention[RETAINED_COUNT];
     struct copies copies;
     struct arena tls_memory;  /* keys that were in force: whoever borrowed one keeps it */
     struct span tls_key, tls_certificate;
@@ -232,7 +233,8 @@ bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct e
     for (size_t i = 0; i < COUNT_OF(rule_facts); i++)
         if (span_equal(name, span_str(rule_facts[i].fact)))
             ok = rule_facts[i].apply(r, position, facts, err);
-    ok = erasures_apply(r->erasures, position, facts, err) && copies_apply(&r->copies, position, facts, err) && ok;
+    ok = erasures_apply(r->erasures, position, facts, err) && copies_apply(&r->copies, position, facts, err)
+         && retention_apply(r->retention, position, facts, err) && ok;
     if (!span_equal(name, SPAN_LIT(LOG_WITNESSED)))
         r->newest_other = position + 1;
     (void)pthread_mutex_unlock(&r->mutex);
@@ -359,6 +361,13 @@ bool rules_hold_at(struct rules *r, size_t n, struct hold *out)
         *out = *holds_at(r->erasures, n);
     (void)pthread_mutex_unlock(&r->mutex);
     return found;
+}
+
+void rules_retention(struct rules *r, struct retention out[RETAINED_COUNT])
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    memcpy(out, r->retention, sizeof r->retention);
+    (void)pthread_mutex_unlock(&r->mutex);
 }
 
 uint64_t rules_tombstones(struct rules *r)

@@ -8,6 +8,7 @@
 #include "record/note.h"
 #include "vault/copies.h"
 #include "vault/erasures.h"
+#include "vault/retention.h"
 #include "vault/rules_keys.h"
 #include "vault/vault.h"
 
@@ -32,6 +33,7 @@ size_t rules_count(struct rules *r);
 bool rules_erasure_at(struct rules *r, size_t n, struct erasure *out);
 bool rules_hold_at(struct rules *r, size_t n, struct hold *out);
 uint64_t rules_tombstones(struct rules *r);
+void rules_retention(struct rules *r, struct retention out[RETAINED_COUNT]);
 bool rules_copy_at(struct rules *r, size_t n, struct copy *out);
 bool rules_has_copy(struct rules *r, struct span name);
 bool rules_list_twin(struct rules *r, const char *name, const char *certificate, struct error *err);

@@ -167,6 +167,15 @@ void store_reopen_units(struct store *s, const struct slot_erasure *units, size_
 /* Destroys their data keys: both copies are overwritten and synced before it returns. Any thread. */
 bool store_erase_units(struct store *s, struct slot_erasure *units, size_t count, struct error *err);
 
+/*
+ * Removes the body files whose every entry has lost its data key, and their seals: of what is confirmed, never the file
+ * that bodies are put into. Walks the log. Any thread but the owner's; ERR_IO, ERR_MEMORY: called again it does the rest.
+ */
+struct expired {
+    uint64_t files, bytes;
+};
+bool store_remove_erased(struct store *s, struct expired *out, struct error *err);
+
 /* The vault's directory and the calls that change it, for what else lies in it (views). Lives as long as the store. */
 struct disk;
 const struct disk *store_disk(const struct store *s);

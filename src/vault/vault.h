@@ -7,6 +7,7 @@
 #ifndef FANAL_VAULT_VAULT_H
 #define FANAL_VAULT_VAULT_H
 
+#include "vault/retention.h"
 #include "vault/store.h"
 
 struct twin;
@@ -106,6 +107,8 @@ struct hold;
 /* The n-th request or hold in log order, a copy whose lists live as long as the vault. False behind the last. */
 bool vault_erasure_at(struct vault *v, size_t n, struct erasure *out);
 bool vault_hold_at(struct vault *v, size_t n, struct hold *out);
+/* The rules of retention in force, and what is asked for. Any thread. */
+void vault_retention(struct vault *v, struct retention out[RETAINED_COUNT]);
 /*
  * Its tombstone is committed: destroys the data keys of its units and makes the views again without them. Any thread but
  * the owner's; takes as long as folding the log. ERR_IO: opening the vault again does the rest.

@@ -49,6 +49,11 @@ bool vault_hold_at(struct vault *v, size_t n, struct hold *out)
     return rules_hold_at(v->rules, n, out);
 }
 
+void vault_retention(struct vault *v, struct retention out[RETAINED_COUNT])
+{
+    rules_retention(v->rules, out);
+}
+
 bool vault_erase(struct vault *v, const struct erasure *e, struct error *err)
 {
     size_t due;

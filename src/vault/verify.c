@@ -219,7 +219,8 @@ static void check_padding(struct verify *v, const struct entry_header *h, uint64
                 (unsigned long long)from);
 }
 
-static void check_place(struct verify *v, const struct entry_header *h)
+/* gone: with the file, as nothing in it can be read any more (expire.c). */
+static void check_place(struct verify *v, const struct entry_header *h, bool gone)
 {
     struct body_file *f = &v->in_use[h->body_class - 1];
     bool *gap = &v->body_gap[h->body_class - 1];
@@ -227,7 +228,8 @@ static void check_place(struct verify *v, const struct entry_header *h)
     if (f->number != h->place.number) {
         check_body_end(v, h->body_class, false);
         *f = h->place;
-        check_body_file(v, h->body_class, f);
+        if (!gone)
+            check_body_file(v, h->body_class, f);
         f->length = body_file_start(h->body_class);
     }
     if (h->place.length != f->length && !*gap)
@@ -237,20 +239,32 @@ static void check_place(struct verify *v, const struct entry_header *h)
     *gap = false;
 }
 
+static bool body_is_gone(const struct store *s, const struct entry_header *h)
+{
+    char name[NAME_BYTES_MAX];
+
+    if (h->large)
+        large_name(h->name, true, name);
+    else
+        body_name(h->body_class, &h->place, name);
+    return !disk_exists(&s->disk, name);
+}
+
 static void check_contents(struct verify *v, const struct scan_item *item)
 {
     const struct entry_header *h = &item->entry;
     struct record_keys keys = { 0 };
     struct span unit, facts;
     struct error why = { 0 };
-    bool opened = entry_open(v->s, &v->seal, h, item->bytes, &v->clear, &unit, &facts, &keys, &why);
+    bool opened = entry_open(v->s, &v->seal, h, item->bytes, &v->clear, &unit, &facts, &keys, &why), gone;
 
     if (!opened && why.code != ERR_ERASED) /* erased by rule: what is left is whole, or is named below */
         finding(v, "record %llu is damaged: %s", (unsigned long long)h->position, why.text);
+    gone = h->has_body && !opened && why.code == ERR_ERASED && body_is_gone(v->s, h);
     if (h->has_body && !h->large)
-        check_place(v, h);
+        check_place(v, h, gone);
     v->large_bodies += h->large ? 1 : 0;
-    if (h->has_body && !body_check(v->s, &v->seal, h, opened ? &keys : NULL, &why))
+    if (h->has_body && !gone && !body_check(v->s, &v->seal, h, opened ? &keys : NULL, &why))
         finding(v, "record %llu: body is damaged: %s", (unsigned long long)h->position, why.text);
     seal_wipe(&keys, sizeof keys);
 }

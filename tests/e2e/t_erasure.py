@@ -176,7 +176,7 @@ def older_keyring(tap, server, admin, kept, positions):
     for copy in ("keyring.0", "keyring.1"):
         shutil.copyfile(os.path.join(kept, copy), os.path.join(server.dir, "vault", copy))
     server.start()
-    tap.ok("erasure.reapplied" in server.log_text(), "an older keyring put back: erased again, with an alarm")
+    tap.ok(f.wait_for(lambda: "erasure.reapplied" in server.log_text(), 20), "an older keyring put back: erased again, with an alarm")
     tap.ok(("erasure.reapplied", "success") in [(e["event"], e["outcome"]) for e in events(server)], "and recorded")
     rows = {r["position"]: r for r in server.list()}
     tap.ok(all(rows[p]["state"] == "erased" for p in positions), "nothing of it is back")
@@ -203,6 +203,44 @@ def copies(tap, server):
     tap.ok(listed == [{"name": "tape", "position": row["position"] + 1}], "the list says how far", listed)
     tap.ok(server.run("copy", "remove", server.dir, "tape").returncode == 0 and server.run("copy", "list", server.dir).stdout == "",
            "and it can be removed")
+
+
+def retention(tap, server):
+    """Shorter takes two people, longer one; what is due is erased, and files that nothing opens any more are removed."""
+    rules = lambda: {r["class"]: r for r in lines(server.run("retain", server.dir, "--json"))}
+    keep = lambda what, period: ("retain", server.dir, "--class", what, "--keep", period)
+    tap.ok({k: r["months"] for k, r in rules().items()} == {"images": 0, "results": 0, "events": 0, "recordings": 0}, "everything is kept at first", rules())
+    for words in (("--class", "images"), ("--class", "images", "--keep", "soon"), ("--class", "images", "--keep", "0 months"), ("--class", "images", "--keep", "usual")):
+        done = server.run("retain", server.dir, *words, *sign(server, "dpo1"))
+        tap.ok(done.returncode == 2, f"no rule: {' '.join(words)}", done.stderr)
+    refuse(tap, server, "a class is", *keep("letters", "12 months"), *sign(server, "dpo1"))
+    refuse(tap, server, "may not do that", *keep("images", "12 months"), *sign(server, "doctor"))
+    done = server.run(*keep("recordings", "usual"), "--json", *sign(server, "dpo1"))
+    number = lines(done)[0]["request"]
+    tap.ok(rules()["recordings"]["months"] == 0 and rules()["recordings"]["asked_months"] == 60, "the usual period is asked for, and not in force", rules())
+    refuse(tap, server, "another person", "retain", server.dir, number, *sign(server, "dpo1"))
+    refuse(tap, server, "no open request", "retain", server.dir, number + 1, *sign(server, "dpo2"))
+    done = server.run("retain", server.dir, number, *sign(server, "dpo2"))
+    row = rules()["recordings"]
+    tap.ok(done.returncode == 0 and row["months"] == 60 and (row["actor"], row["approved_by"]) == ("dpo1", "dpo2"), "a second person sets it", (done.stderr, row))
+    refuse(tap, server, "no open request", "retain", server.dir, number, *sign(server, "dpo2"))
+    done = server.run(*keep("recordings", "10 years"), *sign(server, "dpo2"))
+    tap.ok(done.returncode == 0 and rules()["recordings"]["months"] == 120, "longer takes one person", done.stderr)
+    size = 3 * 1024 * 1024
+    a = dimse.Association(server.dicom, [(1, dimse.CT_STORAGE, [dimse.EXPLICIT_LE])])
+    a.store(1, dimse.CT_STORAGE, "2.25.771.1", dimse.ct_data_set("2.25.771.1", study="2.25.771", series="2.25.771.0", patient_id="L", name=b"LARGE", instance=1,
+                                                                 pixels=bytes(size)))
+    a.release()
+    large = os.path.join(server.dir, "vault", "body", "large")
+    f.wait_for(lambda: any(name.endswith(".body") for name in os.listdir(large)), 20)
+    tap.ok(server.run("expire", server.dir).stdout == "0 units erased, 0 files removed\n", "nothing is due, nothing goes")
+    done = server.run("erase", server.dir, "--study", "2.25.771", "--reason", "x", "--json", *sign(server, "dpo1"))
+    server.run("approve", server.dir, lines(done)[0]["request"], *sign(server, "dpo2"))
+    done = server.run("expire", server.dir, "--json")
+    tap.ok(done.returncode == 0 and json.loads(done.stdout) == {"units": 0, "files": 1} and not os.listdir(large), "a file whose key is gone is removed",
+           (done.stdout, done.stderr, os.listdir(large)))
+    done = server.run("verify", server.dir)
+    tap.ok(done.returncode == 0, "and nothing is damaged", done.stdout + done.stderr)
 
 
 def events(server):
@@ -239,9 +277,11 @@ def main():
         newcomers(tap, server, request)
         holds(tap, server)
         copies(tap, server)
+        retention(tap, server)
         told = {(e["event"], e["outcome"]) for e in events(server)}
         tap.ok({("erasure.requested", "success"), ("erasure.approved", "success"), ("erasure.approved", "refused"), ("hold.set", "success"),
-                ("hold.lifted", "success")} <= told, "the journal tells it", told)
+                ("hold.lifted", "success"), ("retention.asked", "success"), ("retention.set", "refused"), ("retention.set", "success"),
+                ("retention.run", "success")} <= told, "the journal tells it", told)
         names = json.dumps(events(server))
         tap.ok("VERSCHWINDEN" not in names and "GONE-0001" not in names, "and names nobody")
         server.kill()

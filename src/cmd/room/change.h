@@ -36,7 +36,7 @@ struct change {
     struct job job;
     struct awaited awaited;
     struct room *room;
-    struct session *session; /* held */
+    struct session *session; /* held; NULL: nobody asked, it was time (room_retention.c) */
     uint32_t id;
     const struct change_rule *rule;
     struct writer request; /* a copy, wiped: it may hold passwords */
@@ -52,6 +52,9 @@ struct change {
     void *more;          /* of who begins it; more_done() frees it */
     void (*more_done)(void *more);
 };
+
+/* A change of Fanal's own: nobody waits for its answer. NULL without memory. */
+struct change *change_own(struct room *room, const char *fact, const char *actor);
 
 /* The verb. */
 void change(struct room *room, struct session *s, const struct message *m);
@@ -79,6 +82,9 @@ bool account_password_is_sound(struct span password, struct span user, struct er
 
 /* ---- room_copies.c ---- */
 change_step copy_add, copy_applied, copy_remove;
+
+/* ---- room_retention.c ---- */
+change_step retention_ask, retention_approve, retention_run;
 
 /* ---- room_erase.c ---- */
 change_step erasure_request, erasure_approve, erasure_withdraw, hold_set, hold_lift;

@@ -161,6 +161,7 @@ struct room {
     struct settling_list settling; /* resends that wait for the first one's commit */
     uint64_t recorded[RECORDED_MAX];   /* marks of (actor, position) */
     struct stranger strangers[STRANGERS_MAX];
+    uint64_t retention_due_ms; /* 0: not thought of yet */
     struct space_watch space;
     struct repeats *repeats;
     char no_password[129];             /* hash of nothing: checked where there is no such user */
@@ -259,6 +260,13 @@ void follow_joined(struct room *room, int fd);
 void follow_close(struct room *room);
 /* On a twin: an event goes into its own log. */
 bool follow_own_append(struct room *room, const struct append *a, struct error *err);
+
+/* ---- room_retention.c ---- */
+
+#define RETENTION_FIRST_MS 600000u   /* after the start */
+#define RETENTION_EVERY_MS 86400000u
+/* Once a day what the rules of retention make due is erased. */
+void retention_tick(struct room *room);
 
 /* ---- room_space.c ---- */
 

@@ -59,6 +59,7 @@ static const struct query_rule {
     { "erasure-units", ASKER_ADMIN | ASKER_LOCAL, "erasure.read", false },
     { "copies", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "holds", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
+    { "retention", ASKER_ADMIN | ASKER_DPO | ASKER_LOCAL, NULL, false },
     { "tls-key", ASKER_WEB | ASKER_WITNESS | ASKER_FOLLOW, NULL, false },
     { "anchors", ASKER_LOCAL, NULL, false },
     { "checkpoint", ASKER_LOCAL, NULL, false, run_checkpoint },

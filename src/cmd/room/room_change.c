@@ -21,6 +21,9 @@ static const struct change_rule change_rules[] = {
     { "copy-applied", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "copy.applied", copy_applied },
     { "copy-removed", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "copy.removed", copy_remove },
     { "hold-lifted", SIGNER_ADMIN | SIGNER_DPO, "hold.lifted", hold_lift },
+    { "retention-asked", SIGNER_ADMIN | SIGNER_DPO, "retention.asked", retention_ask },
+    { "retention-set", SIGNER_ADMIN | SIGNER_DPO, "retention.set", retention_approve },
+    { "retention-run", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "retention.run", retention_run },
 };
 
 static const struct change_rule *rule_of(struct span fact)
@@ -50,9 +53,15 @@ void change_answer(struct room *room, struct change *c)
     bool done = c->err.code == ERR_NONE;
     char session_actor[sizeof s->rights.actor];
 
+    field_put_some(&more, FIELD_DETAIL, span_str(c->detail));
+    if (s == NULL) {
+        event_record(room, c->rule->event, NULL, done ? "success" : "refused", done ? NULL : c->err.text, writer_span(&more));
+        writer_done(&more);
+        change_free(c);
+        return;
+    }
     memcpy(session_actor, s->rights.actor, sizeof session_actor);
     (void)snprintf(s->rights.actor, sizeof s->rights.actor, "%s", c->actor);
-    field_put_some(&more, FIELD_DETAIL, span_str(c->detail));
     event_record(room, c->rule->event, s, done ? "success" : "refused", done ? NULL : c->err.text, writer_span(&more));
     memcpy(s->rights.actor, session_actor, sizeof session_actor);
     writer_done(&more);
@@ -198,6 +207,18 @@ static bool find_signer(struct room *room, struct change *c)
                || error_set(&c->err, ERR_REFUSED, "somebody with an account has to sign this");
     return (c->rule->signers & signer_of(c->session->rights.role)) != 0
            || error_set(&c->err, ERR_REFUSED, "this account may not do that");
+}
+
+struct change *change_own(struct room *room, const char *fact, const char *actor)
+{
+    struct change *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return NULL;
+    *c = (struct change){ .room = room, .rule = rule_of(span_str(fact)), .request = writer_new(CHANGE_REQUEST_BYTES),
+                          .reply = writer_new(CHANNEL_FIELDS_MAX) };
+    (void)snprintf(c->actor, sizeof c->actor, "%s", actor);
+    return c;
 }
 
 void change(struct room *room, struct session *s, const struct message *m)

@@ -8,22 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cmd/room/change.h"
-#include "cmd/room/selection.h"
+#include "cmd/room/erase_work.h"
 #include "vault/keyring.h"
-
-#define REQUEST_DAYS 30u
-#define DAY_US       ((uint64_t)86400 * 1000000)
-
-/* What a change here needs beside itself. */
-struct work {
-    struct vault *vault;
-    struct selection selection; /* of a new request or hold */
-    struct erasure erasure;     /* of an approval */
-    struct slot_erasure *slots; /* its units; owned */
-    bool closed;                /* they take nothing new */
-    struct still still;
-};
 
 static void work_free(void *more)
 {
@@ -34,7 +20,7 @@ static void work_free(void *more)
     free(w);
 }
 
-static struct work *work_new(struct room *room, struct change *c)
+struct work *work_new(struct room *room, struct change *c)
 {
     struct work *w = calloc(1, sizeof *w);
 
@@ -76,6 +62,14 @@ static void put_units(struct writer *facts, const struct erasure_unit *units, si
         erasure_unit_put(facts, &units[i]);
 }
 
+void put_request(struct room *room, struct work *w, struct span reason, struct writer *facts)
+{
+    field_put_text(facts, FIELD_REASON, reason);
+    field_put_uint(facts, FIELD_UNTIL, clock_wall_us(room->clock) + REQUEST_DAYS * DAY_US);
+    field_put_uint(facts, FIELD_AFTER, w->selection.walked);
+    put_units(facts, w->selection.units, w->selection.unit_count);
+}
+
 static void answer_number(struct room *room, struct change *c)
 {
     field_put_uint(&c->reply, strcmp(c->rule->fact, "hold-set") == 0 ? FIELD_HOLD : FIELD_REQUEST, c->position);
@@ -94,12 +88,9 @@ static void append_selection(struct room *room, struct change *c)
     if (c->err.code != ERR_NONE) {
         change_answer(room, c);
     } else {
-        field_put_text(&facts, FIELD_REASON, change_text(c, FIELD_REASON));
-        field_put_uint(&facts, FIELD_UNTIL, clock_wall_us(room->clock) + REQUEST_DAYS * DAY_US);
-        field_put_uint(&facts, FIELD_AFTER, w->selection.walked);
+        put_request(room, w, change_text(c, FIELD_REASON), &facts);
         for (size_t i = 0; hold && i < w->selection.tag_count; i++)
             field_put_bytes(&facts, FIELD_PATIENT_TAG, span_of(w->selection.tags[i], KEYRING_TAG_BYTES));
-        put_units(&facts, w->selection.units, w->selection.unit_count);
         change_append(room, c, c->rule->fact, writer_span(&facts), answer_number);
     }
     writer_done(&facts);
@@ -122,7 +113,7 @@ void hold_set(struct room *room, struct change *c)
  * Two accounts are two people only if neither gave the other its password, and if both were there before the request: an
  * administrator could otherwise make the second person he needs.
  */
-static const char *why_not_second(struct room *room, const char *first, const char *second, uint64_t asked_at)
+const char *why_not_second(struct room *room, const char *first, const char *second, uint64_t asked_at)
 {
     struct account a, b;
 
@@ -196,7 +187,10 @@ static void destroyed(struct room *room, struct change *c)
         room->broken = true; /* the tombstone is committed: opening the vault again applies it */
     log_info(&room->log, "erasure.done", f_uint("request", w->erasure.position), f_uint("units", w->erasure.unit_count));
     field_put_uint(&c->reply, FIELD_COUNT, w->erasure.unit_count);
-    change_answer(room, c);
+    if (c->err.code == ERR_NONE && w->afterwards != NULL)
+        w->afterwards(room, c);
+    else
+        change_answer(room, c);
 }
 
 static void tombstone_is_there(struct room *room, struct change *c)
@@ -254,11 +248,24 @@ static bool close_units(struct room *room, struct work *w, struct error *err)
     return w->closed;
 }
 
+void erasure_carry_out(struct room *room, struct change *c)
+{
+    struct work *w = c->more;
+    struct writer facts = writer_new(256);
+
+    if (!close_units(room, w, &c->err)) {
+        change_answer(room, c);
+    } else {
+        field_put_uint(&facts, FIELD_REQUEST, w->erasure.position);
+        change_append(room, c, "erasure-approved", writer_span(&facts), approved);
+    }
+    writer_done(&facts);
+}
+
 void erasure_approve(struct room *room, struct change *c)
 {
     struct erasure e;
     struct work *w;
-    struct writer facts;
     const char *why;
 
     if (!find_erasure(room, c, &e))
@@ -275,14 +282,7 @@ void erasure_approve(struct room *room, struct change *c)
     if ((w = work_new(room, c)) == NULL)
         return;
     w->erasure = e;
-    if (!close_units(room, w, &c->err)) {
-        change_answer(room, c);
-        return;
-    }
-    facts = writer_new(256);
-    field_put_uint(&facts, FIELD_REQUEST, e.position);
-    change_append(room, c, "erasure-approved", writer_span(&facts), approved);
-    writer_done(&facts);
+    erasure_carry_out(room, c);
 }
 
 /* ---- lifting a hold ---- */

@@ -244,6 +244,7 @@ void space_watch_turn(struct room *room)
     const uint64_t every_ms = w->level == SPACE_FULL ? MEASURE_FULL_MS : MEASURE_MS;
 
     tell_late(room);
+    retention_tick(room);
     if (!w->measuring
         && (w->measured_ms == 0 || clock_monotonic_ms(room->clock) - (w->measured_ms - 1) >= every_ms))
         begin_measure(room);

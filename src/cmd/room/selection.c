@@ -232,22 +232,33 @@ struct check {
     struct still *out;
 };
 
-static bool is_held(const struct check *c, const struct hold *h, const struct erasure_unit *u, struct span facts)
+static bool is_held(struct vault *vault, const struct hold *h, const struct erasure_unit *u, struct span facts)
 {
     uint8_t tag[KEYRING_TAG_BYTES];
 
     for (size_t i = 0; i < h->unit_count; i++)
         if (memcmp(h->units[i].tag, u->tag, KEYRING_TAG_BYTES) == 0)
             return true;
-    patient_tag(vault_store(c->vault), fields_text(facts, FIELD_ISSUER),
-                span_trim(fields_text(facts, FIELD_PATIENT_ID), " "), tag);
+    if (h->tag_count == 0)
+        return false;
+    patient_tag(vault_store(vault), fields_text(facts, FIELD_ISSUER), span_trim(fields_text(facts, FIELD_PATIENT_ID), " "),
+                tag);
     for (size_t i = 0; i < h->tag_count; i++)
         if (memcmp(h->tags[i], tag, KEYRING_TAG_BYTES) == 0)
             return true;
     return false;
 }
 
-/* Units are in the order of their slots (gather()). */
+uint64_t selection_hold(struct vault *vault, const struct erasure_unit *u, struct span facts)
+{
+    struct hold h;
+
+    for (size_t i = 0; vault_hold_at(vault, i, &h); i++)
+        if (!h.lifted && is_held(vault, &h, u, facts))
+            return h.position;
+    return UINT64_MAX;
+}
+
 static int by_slot(const void *slot, const void *unit)
 {
     uint32_t a = *(const uint32_t *)slot, b = ((const struct erasure_unit *)unit)->slot;
@@ -255,20 +266,24 @@ static int by_slot(const void *slot, const void *unit)
     return a < b ? -1 : a > b;
 }
 
+size_t selection_unit(const struct erasure_unit *units, size_t count, uint32_t slot)
+{
+    const struct erasure_unit *u = count > 0 ? bsearch(&slot, units, count, sizeof *u, by_slot) : NULL;
+
+    return u == NULL ? count : (size_t)(u - units);
+}
+
 static bool look_again(void *context, const struct record_seen *seen, struct span facts)
 {
     struct check *c = context;
-    const struct erasure_unit *u = NULL;
-    struct hold h;
+    size_t i = selection_unit(c->units, c->count, seen->slot);
 
-    u = bsearch(&seen->slot, c->units, c->count, sizeof *u, by_slot);
-    if (u == NULL || !seen->readable)
+    if (i == c->count || !seen->readable)
         return true;
     if (seen->position >= c->since && (seen->entry.kind == RECORD_DICOM || seen->entry.kind == RECORD_HL7))
         c->out->newcomers++;
-    for (size_t i = 0; c->out->hold == UINT64_MAX && vault_hold_at(c->vault, i, &h); i++)
-        if (!h.lifted && is_held(c, &h, u, facts))
-            c->out->hold = h.position;
+    if (c->out->hold == UINT64_MAX)
+        c->out->hold = selection_hold(c->vault, &c->units[i], facts);
     return true;
 }
 

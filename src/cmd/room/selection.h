@@ -28,8 +28,22 @@ void selection_done(struct selection *s);
 bool selection_make(struct vault *vault, struct vault_reader *reader, struct span request, struct selection *out,
                     struct error *err);
 
+/*
+ * The units of which everything has been kept as long as the rules say, but for those that are held: at most
+ * ERASURE_UNITS_MAX, the others come next time. Ages are counted in time that was lived through: of a gap between two
+ * records no more than SELECTION_GAP_US counts, so that a clock that jumps ahead makes nothing old.
+ */
+#define SELECTION_GAP_US ((uint64_t)7 * 86400 * 1000000)
+bool selection_due(struct vault *vault, const struct retention rules[RETAINED_COUNT], uint64_t now_us,
+                   struct selection *out, struct error *err);
+
 /* What stands for a patient in a hold. */
 void patient_tag(struct store *s, struct span issuer, struct span patient_id, uint8_t out[KEYRING_TAG_BYTES]);
+
+/* Position of a hold that covers the unit, or the patient of one of its records; UINT64_MAX: none. */
+uint64_t selection_hold(struct vault *vault, const struct erasure_unit *u, struct span facts);
+/* The unit of a slot, of units in the order of their slots; `count` where there is none. */
+size_t selection_unit(const struct erasure_unit *units, size_t count, uint32_t slot);
 
 /* What came to these units since `since`, and whether a hold is on any of their records. A job's thread. */
 struct still {
