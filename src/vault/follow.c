@@ -1,6 +1,7 @@
 /* The first's side of a twin. See follow.h. */
 #include "vault/follow.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -146,8 +147,8 @@ static bool read_body_file(struct store *s, const struct follow_range *r, uint8_
     in_use = &c.marker.in_use[r->body_class - 1];
     body_name(r->body_class, &f, name);
     disk_path(&s->disk, name, path);
-    if (r->number <= in_use->number)
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (r->number <= in_use->number && (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 && errno != ENOENT)
+        return error_errno(err, "%s", name); /* it may well be there */
     if (fd < 0)
         return error_set(err, ERR_NOT_FOUND, "there is no body file %u of month %u", r->number, r->month);
     if (!file_size(fd, &end, err))
@@ -175,7 +176,8 @@ static bool read_large(struct store *s, const struct follow_range *r, uint8_t *o
         return error_set(err, ERR_NOT_FOUND, "record %llu has no body file of its own", (unsigned long long)r->position);
     CLEANUP(file_close) int fd = body_open(s, &h, &from, err);
     if (fd < 0)
-        return error_set(err, ERR_NOT_FOUND, "the body of record %llu is not there", (unsigned long long)r->position);
+        return err->code == ERR_DAMAGED
+               && error_set(err, ERR_NOT_FOUND, "the body of record %llu is not there", (unsigned long long)r->position);
     return read_up_to(fd, body_stored_bytes(h.body_bytes), r->offset, out, len, got, err);
 }
 

@@ -94,6 +94,9 @@ static bool marker_belongs(struct twin_round *r, const struct reading *c, struct
     const struct marker *m = &c->marker, *before = &r->end.marker;
     bool first = r->end.segment == 0 && r->end.offset == SEGMENT_HEADER_BYTES;
 
+    if ((c->count == 0) != first) /* a log begins with an empty commit, and has no other */
+        return error_set(err, ERR_DAMAGED, "the commit behind record %llu %s", (unsigned long long)r->tree.size,
+                         first ? "is not the one a log begins with" : "is empty");
     if (m->count != c->count || m->size != r->tree.size + c->count
         || m->batch != address_of(r->end.segment, r->end.offset))
         return error_set(err, ERR_DAMAGED, "the marker behind record %llu does not fit its commit",
@@ -170,6 +173,8 @@ static bool take_in(struct twin_round *r, const struct reading *c, struct error 
 {
     struct store *s = r->t->store;
 
+    if (r->end.offset > TWIN_SEGMENT_BYTES_MAX || c->len > TWIN_SEGMENT_BYTES_MAX - r->end.offset)
+        return error_set(err, ERR_REFUSED, "log segment %u is longer than one can be", r->end.segment);
     for (size_t i = 0; i < c->count; i++)
         if (c->entries[i].has_body && !twin_take_body(r, &c->entries[i], err))
             return false;
@@ -214,6 +219,8 @@ static bool begin_segment(struct twin_round *r, struct error *err)
                          (unsigned long long)r->tree.size, (unsigned long long)r->head.size);
     if (bytes.len == 0 || !header_fits(r, bytes, err))
         return false;
+    if (r->t->store->end.offset != 0 && r->end.segment <= r->t->store->end.segment)
+        return error_set(err, ERR_REFUSED, "log segment %u is here already", r->end.segment);
     if (r->log_fd >= 0 && !disk_sync(&s->disk, r->log_fd, err))
         return false;
     disk_close(&s->disk, &r->log_fd);
@@ -263,6 +270,8 @@ bool twin_take_commit(struct twin_round *r, struct error *err)
         return error_set(err, ERR_MEMORY, "no memory for a commit");
     r->window.bytes.limit = WINDOW_BYTES_MAX;
     ok = read_commit(r, c, &next_segment, err);
+    if (ok && next_segment && r->end.offset <= SEGMENT_HEADER_BYTES)
+        ok = error_set(err, ERR_DAMAGED, "log segment %u holds no commit", r->end.segment);
     if (ok && next_segment) {
         r->end.segment++;
         r->end.offset = 0;

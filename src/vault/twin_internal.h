@@ -11,6 +11,8 @@
 #define PROMOTING_NAME "promoting"
 /* Idle rounds write their time at most that often. */
 #define TWIN_IDLE_SAVE_US UINT64_C(5000000)
+/* A segment of the first's log: at most 1 GiB and a commit. Offsets in it stay far below 2^32, whatever comes. */
+#define TWIN_SEGMENT_BYTES_MAX ((uint32_t)INT32_MAX)
 
 /* What vault/twin says beside log end and ledger. */
 struct twin_known {

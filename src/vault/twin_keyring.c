@@ -133,9 +133,23 @@ static bool take_whole(struct twin_round *r, struct error *err)
     return true;
 }
 
+/* A round that ended between the keyring and vault/twin left another one than this twin knows of. */
+static bool is_on_disk(struct twin_round *r, const uint8_t digest[HASH_BYTES])
+{
+    struct span header = span_of(r->piece, KEYRING_HEADER_BYTES);
+    char path[DISK_PATH_MAX];
+    uint8_t got[HASH_BYTES];
+
+    disk_path(&r->t->store->disk, copy_names[0], path);
+    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && file_read_at(fd, r->piece, KEYRING_HEADER_BYTES, 0, NULL)
+           && seal_hash(&r->t->seal, &header, 1, got, NULL) && memcmp(got, digest, HASH_BYTES) == 0;
+}
+
 bool twin_take_keyring(struct twin_round *r, struct error *err)
 {
-    bool same = memcmp(r->known.keyring_digest, r->head.keyring_digest, HASH_BYTES) == 0;
+    bool same = memcmp(r->known.keyring_digest, r->head.keyring_digest, HASH_BYTES) == 0
+                && is_on_disk(r, r->head.keyring_digest);
 
     if (r->head.keyring_slots > TWIN_KEYRING_SLOTS_MAX || r->head.keyring_slots == 0)
         return error_set(err, ERR_REFUSED, "a keyring of %u slots", r->head.keyring_slots);

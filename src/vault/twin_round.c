@@ -183,14 +183,15 @@ static bool step(struct twin_round *r, struct error *err)
         || !head_is_good(r, err))
         return false;
     now = clock_wall_us(r->t->store->clock); /* what is true at the head is true of this moment */
-    if (!twin_take_keyring(r, err))
-        return false;
     if (r->head.size == r->tree.size && r->end.offset != 0)
-        return note_time(r, err);
+        return twin_take_keyring(r, err) && note_time(r, err);
     if (!take_up_to_head(r, err)) {
         tell_apart(r, err);
         return false;
     }
+    /* A first that is refused leaves the keyring as it was; what was taken is the twin's in finish(), with its slots. */
+    if (!twin_take_keyring(r, err))
+        return false;
     r->known.round_us = clock_wall_us(r->t->store->clock);
     if (r->head.committed <= r->head.size)
         r->known.current_us = now;
