@@ -261,8 +261,25 @@ static bool add_marker(struct store *s, struct batch *b, struct marker *m, struc
     return writer_ok(&b->log, err, "commit") && seal_hash(&s->commit_seal, &bytes, 1, hash->bytes, err);
 }
 
+/* Body files that the batch began: their numbers are given again, perhaps to another class. */
+static void forget_files(struct store *s, const struct batch *b)
+{
+    char name[NAME_BYTES_MAX];
+
+    for (size_t i = 0; i < b->count; i++) {
+        const struct batch_item *item = &b->items[i];
+
+        if (item->body == NULL || item->body->large
+            || item->place.number == s->end.marker.in_use[item->body->body_class - 1].number)
+            continue;
+        body_name(item->body->body_class, &item->place, name);
+        if (disk_exists(&s->disk, name) && disk_unlink(&s->disk, name, NULL))
+            atomic_fetch_sub(&s->data_files, 1);
+    }
+}
+
 /* After a failed write for want of space: every file back to its committed length. */
-static bool undo(struct store *s, uint32_t segment_before, struct error *err)
+static bool undo(struct store *s, const struct batch *b, uint32_t segment_before, struct error *err)
 {
     if (s->end.segment != segment_before) { /* a new segment was begun: it may stay, empty */
         if (!disk_truncate(&s->disk, s->log_fd, SEGMENT_HEADER_BYTES, err))
@@ -282,6 +299,7 @@ static bool undo(struct store *s, uint32_t segment_before, struct error *err)
         if (out->fd >= 0 && !disk_truncate(&s->disk, out->fd, committed->length, err))
             return false;
     }
+    forget_files(s, b);
     return true;
 }
 
@@ -303,7 +321,7 @@ static enum outcome write_batch(struct store *s, struct batch *b, struct marker 
          && (disk_write_at(&s->disk, s->log_fd, writer_span(&b->log), s->end.offset, err) || error_within(err, "log"));
     if (ok)
         return sync_batch(s, b, err) ? OUTCOME_DONE : OUTCOME_LATCH;
-    if ((err->code == ERR_NO_SPACE || err->code == ERR_MEMORY) && undo(s, segment_before, &(struct error){ 0 }))
+    if ((err->code == ERR_NO_SPACE || err->code == ERR_MEMORY) && undo(s, b, segment_before, &(struct error){ 0 }))
         return OUTCOME_UNDO;
     return OUTCOME_LATCH;
 }
@@ -323,6 +341,8 @@ static bool adopt(struct store *s, struct batch *b, const struct marker *m, cons
         if (body->large) {
             atomic_fetch_add(&s->data_files, 1);
             write_span(&s->large_names, span_of(body->name, LARGE_NAME_BYTES));
+            if (!writer_ok(&s->large_names, err, "names of bodies")) /* it would never get its name */
+                return false;
             disk_close(&s->disk, &body->fd); /* body_free() leaves the file alone */
         }
     }

@@ -176,14 +176,16 @@ static void encode(struct store *s, struct writer *w)
 static bool name_large(struct store *s, struct error *err)
 {
     char part[NAME_BYTES_MAX], final[NAME_BYTES_MAX];
+    struct error why = { 0 };
 
     if (s->large_names.len == 0)
         return true;
     for (size_t at = 0; at < s->large_names.len; at += LARGE_NAME_BYTES) {
         large_name(s->large_names.ptr + at, false, part);
         large_name(s->large_names.ptr + at, true, final);
-        if (!disk_exists(&s->disk, final) && !disk_rename(&s->disk, part, final, err))
-            return false;
+        if (!disk_exists(&s->disk, final) && !disk_rename(&s->disk, part, final, &why)
+            && why.code != ERR_NOT_FOUND) /* lost: reading and verify name its record, the store goes on */
+            return error_set(err, why.code, "%s", why.text);
     }
     if (!disk_sync_dir(&s->disk, "body/large", err))
         return false;

@@ -59,8 +59,13 @@ uint64_t segment_size(struct store *s, uint32_t number)
 
 uint32_t segment_count(struct store *s)
 {
+    return segments_from(s, 0);
+}
+
+uint32_t segments_from(struct store *s, uint32_t first)
+{
     char name[NAME_BYTES_MAX];
-    uint32_t count = 0;
+    uint32_t count = first;
 
     for (; count < SEGMENTS_MAX; count++) {
         segment_name(count, name);

@@ -17,6 +17,8 @@
 #include "vault/scan.h"
 #include "vault/sidecar.h"
 
+#define HOLE_SEGMENTS_MAX 1024u /* how far behind a missing segment the next one is looked for */
+
 struct seen {
     struct entry_header h;
     struct hash leaf;
@@ -305,9 +307,33 @@ static bool refuse_unread(struct recovery *r, struct error *err)
     return true;
 }
 
+/*
+ * A segment is lost in what has to be walked, and the log goes on behind it: nothing is cut there. (One that is lost
+ * before the confirmed point takes its records with it, and no others.)
+ */
+static bool refuse_hole(struct recovery *r, uint32_t segments, struct error *err)
+{
+    char name[NAME_BYTES_MAX];
+    uint32_t behind = segments + 1;
+
+    for (; behind < segments + HOLE_SEGMENTS_MAX; behind++) {
+        segment_name(behind, name);
+        if (disk_exists(&r->s->disk, name))
+            break;
+    }
+    if (behind == segments + HOLE_SEGMENTS_MAX)
+        return true;
+    segment_name(segments, name);
+    if (!r->s->read_only)
+        return error_set(err, ERR_DAMAGED, "%s is missing and the log goes on behind it: put it back (from a twin or a "
+                         "back-up), nothing is cut", name);
+    start_finding(r->s, "%s is missing, and the log goes on behind it", name);
+    return true;
+}
+
 static bool walk_tail(struct recovery *r, address from, struct error *err)
 {
-    uint32_t segments = segment_count(r->s);
+    uint32_t segments = segments_from(r->s, address_segment(from));
     struct scan_item item;
     struct scan scan;
     bool ok, whole = true;
@@ -324,7 +350,7 @@ static bool walk_tail(struct recovery *r, address from, struct error *err)
             break;
     }
     scan_done(&scan);
-    if (!ok || (r->unread && !refuse_unread(r, err)))
+    if (!ok || (r->unread && !refuse_unread(r, err)) || !refuse_hole(r, segments, err))
         return false;
     if (!r->have_held)
         return true;
@@ -425,6 +451,7 @@ bool recover(struct store *s, struct error *err)
     r->clear = writer_new(FACTS_STORED_MAX);
     s->ledger.keep_tiles = !s->read_only;
     ok = seal_init(&r->seal, &s->suite, err) && find_end(r, err) && all_was_seen(s, err)
+         && writer_ok(&s->large_names, err, "names of bodies") /* one that is not renamed would be taken for a rest */
          && (s->read_only || recovery_cut(s, r->broken > 0 || r->gap, err));
     if (ok && (r->broken > 0 || r->gap)) {
         (void)snprintf(detail, sizeof detail, "%llu records behind the confirm file are damaged",

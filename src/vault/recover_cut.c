@@ -92,7 +92,7 @@ static bool cut_log(struct store *s, struct error *err)
     if (size < s->end.offset)
         start_finding(s, "%s ends at %llu, %llu bytes early", name, (unsigned long long)size,
                       (unsigned long long)(s->end.offset - size));
-    for (uint32_t n = segment_count(s); n > s->end.segment + 1; n--) {
+    for (uint32_t n = segments_from(s, s->end.segment); n > s->end.segment + 1; n--) {
         segment_name(n - 1, name);
         if (!cut_file(s, name, segment_size(s, n - 1), 0, SEGMENT_HEADER_BYTES, err))
             return false;

@@ -29,7 +29,7 @@ bool settle_log(struct store *s, uint32_t from, struct error *err)
     char name[NAME_BYTES_MAX];
     bool ok = true;
 
-    for (uint32_t n = from; ok && n < segment_count(s); n++) {
+    for (uint32_t n = from; ok && n < segments_from(s, from); n++) {
         segment_name(n, name);
         ok = settle_file(s, name, err);
     }

@@ -256,6 +256,8 @@ bool checkpoint_read(struct store *s, struct seal *seal, bool *whole, uint64_t *
 /* A descriptor of the segment, owned by the store; -1. */
 int segment_fd(struct store *s, uint32_t number);
 uint32_t segment_count(struct store *s);
+/* The number behind the last segment that is there without a gap from `first` on. */
+uint32_t segments_from(struct store *s, uint32_t first);
 uint64_t segment_size(struct store *s, uint32_t number); /* 0 where it is missing */
 /* Reads and checks the entry at `where`; position UINT64_MAX: any. *entry gets all its bytes (replacing what it held).
  */
