@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Five classic bugs, put into the vault one at a time: the power-cut explorer must find each.
+"""Classic bugs, put into the vault one at a time: the power-cut explorer must find each.
 
     run.py SOURCE BUILD      TAP; a mutant is tests/mutants/NAME.mutant
 

@@ -189,6 +189,8 @@ static bool explore(const struct run *r, const struct scenario *s, struct hash_s
     hash_set_done(&distinct);
     tape_end(&t);
     test_remove(dir);
+    if (s->done != NULL)
+        s->done();
     return ok;
 }
 

@@ -86,7 +86,9 @@ static void go_on(const struct scenario *s, const char *dir, struct tape *t)
 
     scene_begin(&x, dir, t, s);
     x.seed = 100000;
-    if (scene_open(&x)) {
+    if (s->again != NULL) {
+        s->again(&x);
+    } else if (scene_open(&x)) {
         (void)scene_put(&x, RECORD_HL7, "unit:after", SCENE_SMALL);
         scene_commit(&x);
         (void)scene_put(&x, RECORD_EVENT, "unit:after", SCENE_NO_BODY);
@@ -99,7 +101,7 @@ static bool judge_disk(struct run *r, const struct scenario *s, struct platter *
                        const struct promises *promises, struct error *err)
 {
     struct platter_image image = { .count = 0 };
-    struct judging j = { .ops = &shelf_ops, .context = &r->shelf, .dir = r->shelf.dir, .views = s->views, .go_on = true };
+    struct judging j = { .ops = &shelf_ops, .context = &r->shelf, .dir = r->shelf.dir, .views = s->views, .ready = s->ready, .go_on = true };
     bool ok;
 
     j.reopen = true;
@@ -152,7 +154,7 @@ static bool try_one(struct run *r, const struct scenario *s, const struct kind *
 
     test_dir(dir);
     play(s, dir, &t, f);
-    if (!s->from_nothing)
+    if (!s->from_nothing || s->again != NULL)
         go_on(s, dir, &t);
     ok = judge_tape(r, s, &t, &err);
     if (!ok) {
@@ -161,6 +163,8 @@ static bool try_one(struct run *r, const struct scenario *s, const struct kind *
     }
     tape_end(&t);
     test_remove(dir);
+    if (s->done != NULL)
+        s->done();
     r->tried++;
     return ok;
 }

@@ -170,7 +170,7 @@ static bool check_record(struct store *s, const struct promises *p, uint64_t pos
                      (unsigned long long)position, why.code != ERR_NONE ? why.text : "never written");
 }
 
-static bool check_records(struct store *s, const struct promises *p, struct error *err)
+bool judge_records(struct store *s, const struct promises *p, struct error *err)
 {
     struct writer facts = writer_new(FACTS_STORED_MAX);
     uint64_t size = store_committed_size(s);
@@ -246,7 +246,7 @@ static bool holds(struct store *s, const struct promises *p, struct error *err)
     struct error found = { 0 };
     uint64_t findings = 0;
 
-    if (!check_records(s, p, err) || !check_tree(s, p, err) || !store_verify(s, remember, &found, &findings, err))
+    if (!judge_records(s, p, err) || !check_tree(s, p, err) || !store_verify(s, remember, &found, &findings, err))
         return false;
     if (findings > 0 && p->created) { /* the first start of a store half made may say what it completed */
         *err = found;
@@ -391,6 +391,8 @@ bool judge(const struct judging *j, const struct promises *p, struct error *err)
     struct subject s;
     bool ok;
 
+    if (j->ready != NULL && !j->ready(j->dir, &t, p, err))
+        return false;
     current_view(j, &before);
     if (!open_subject(j, p, &t, false, &s, &why) && !p->created) {
         if (!can_be_made(j, &t, err))

@@ -32,15 +32,20 @@ void promises_begin(struct promises *p);
 void promises_take(struct promises *p, const struct mark *m);
 void promises_done(struct promises *p);
 
+struct tuning;
+
 struct judging {
     const char *dir;
     const struct file_ops *ops;
     void *context;
+    bool (*ready)(const char *dir, const struct tuning *t, const struct promises *p, struct error *err); /* as a scenario's */
     bool views;  /* … which must say the same as made anew */
     bool go_on;  /* append and commit, too */
     bool reopen; /* and look again after closing */
 };
 
+/* Every record that is there is one that may be there, and all that were acknowledged are. */
+bool judge_records(struct store *s, const struct promises *p, struct error *err);
 /* False with *err saying what does not hold. */
 bool judge(const struct judging *j, const struct promises *p, struct error *err);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "../unit/vault/store_test.h"
+#include "twins.h"
 #include "vault/keyring.h"
 
 static void ignore_finding(void *context, const char *text)
@@ -353,11 +354,15 @@ const struct scenario scenarios[] = {
     { .name = "body-files", .play = body_files },
     { .name = "creating", .play = creating, .from_nothing = true },
     { .name = "erasing", .before = erasing_before, .play = erasing },
+    { .name = "follow", .before = twins_follow_before, .play = twins_follow, .from_nothing = true, .costly = true,
+      .ready = twins_ready, .again = twins_again, .done = twins_done },
     { .name = "keyring", .before = keyring_before, .play = keyring, .costly = true },
     { .name = "killed", .play = killed },
     { .name = "killed-large", .play = killed_large, .costly = true },
     { .name = "killed-sealing", .play = killed_sealing, .costly = true },
     { .name = "large-body", .play = large_body, .costly = true },
+    { .name = "promote", .before = twins_promote_before, .play = twins_promote, .from_nothing = true, .costly = true,
+      .ready = twins_ready, .again = twins_again, .done = twins_done },
     { .name = "reopened", .play = reopened },
     { .name = "rotation", .before = rotation_before, .play = rotation, .costly = true },
     { .name = "sealing", .play = sealing, .costly = true },

@@ -35,6 +35,8 @@ struct scene {
     size_t refused; /* appends and commits that failed */
 };
 
+struct promises;
+
 struct scenario {
     const char *name;
     void (*before)(struct scene *x); /* what is there when the tape begins: played, and nothing of it cut; NULL: nothing */
@@ -42,6 +44,10 @@ struct scenario {
     bool from_nothing; /* the directory is empty at first: the scenario makes the store */
     bool views;
     bool costly; /* a state takes long to judge: fewer of them */
+    /* What is no store yet (a twin): made one, from what is there; false: it breaks a promise. NULL: it is a store. */
+    bool (*ready)(const char *dir, const struct tuning *t, const struct promises *p, struct error *err);
+    void (*again)(struct scene *x); /* what a start does; NULL: opens, puts, commits, closes */
+    void (*done)(void);             /* takes away what lies beside the disk; NULL: nothing */
 };
 
 extern const struct scenario scenarios[];

@@ -76,7 +76,9 @@ static bool cut_again(struct stroll *s)
     scene_begin(&x, shelf->dir, &t, s->w->scenario);
     x.seed = 100000 * (s->depth + 1);
     x.secret = s->promises.secrets[0];
-    if (scene_open(&x)) {
+    if (s->w->scenario->again != NULL) {
+        s->w->scenario->again(&x);
+    } else if (scene_open(&x)) {
         (void)scene_put(&x, RECORD_HL7, "unit:again", SCENE_SMALL);
         scene_commit(&x);
     }
@@ -91,7 +93,7 @@ static bool cut_again(struct stroll *s)
 static bool look(struct stroll *s)
 {
     struct walk *w = s->w;
-    struct judging j = { .ops = &shelf_ops, .go_on = true, .views = w->scenario->views };
+    struct judging j = { .ops = &shelf_ops, .go_on = true, .views = w->scenario->views, .ready = w->scenario->ready };
     struct shelf *shelf = &w->shelf[s->depth];
     struct error err = { 0 };
     uint64_t h;
