@@ -449,15 +449,14 @@ void rot_forge(struct rot *r, const char *name, uint64_t sector)
 
 void rot_copy(struct rot *r)
 {
-    char command[300];
+    char from[300];
 
     if (r->copy_dir[0] == '\0')
         test_dir(r->copy_dir);
     (void)snprintf(r->copy, sizeof r->copy, "%.60s/vault", r->copy_dir);
     test_remove(r->copy);
-    (void)snprintf(command, sizeof command, "cp -r %.60s/vault %.60s/", r->dir, r->copy_dir);
-    if (system(command) != 0)
-        abort();
+    (void)snprintf(from, sizeof from, "%.60s/vault", r->dir);
+    test_copy(from, r->copy);
 }
 
 void rot_copy_destroy(struct rot *r, const char *name, unsigned per_cent)

@@ -6,6 +6,7 @@
 #define FANAL_STORE_TEST_H
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
@@ -80,6 +81,41 @@ static inline void test_remove(const char *path)
     if (d != NULL)
         closedir(d);
     rmdir(path);
+}
+
+/* A copy of a file of at most 256 MiB. */
+static inline void test_copy_file(const char *from, const char *to)
+{
+    struct error err;
+    struct writer w = writer_new((size_t)1 << 28);
+    CLEANUP(file_close) int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    if (fd < 0 || !file_slurp(from, &w, &err) || !file_write_all(fd, writer_span(&w), &err))
+        abort();
+    writer_done(&w);
+}
+
+/* Everything below `from` into `to`, which is made where it is not there; names that begin with a dot stay behind. */
+static inline void test_copy(const char *from, const char *to)
+{
+    DIR *d = opendir(from);
+    char a[600], b[600];
+    struct dirent *e;
+    struct stat st;
+
+    if (d == NULL || (mkdir(to, 0700) != 0 && errno != EEXIST))
+        abort();
+    while ((e = readdir(d)) != NULL) {
+        (void)snprintf(a, sizeof a, "%.300s/%.255s", from, e->d_name);
+        (void)snprintf(b, sizeof b, "%.300s/%.255s", to, e->d_name);
+        if (e->d_name[0] == '.' || stat(a, &st) != 0) /* the views' files come and go meanwhile */
+            continue;
+        if (S_ISDIR(st.st_mode))
+            test_copy(a, b);
+        else
+            test_copy_file(a, b);
+    }
+    (void)closedir(d);
 }
 
 /* A pattern that tells records and places apart. */

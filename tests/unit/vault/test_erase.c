@@ -28,39 +28,6 @@ struct camera {
     unsigned count;
 };
 
-static void copy_file(const char *from, const char *to)
-{
-    struct error err;
-    struct writer w = writer_new((size_t)1 << 28);
-    CLEANUP(file_close) int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    if (fd < 0 || !file_slurp(from, &w, &err) || !file_write_all(fd, writer_span(&w), &err))
-        abort();
-    writer_done(&w);
-}
-
-static void copy_tree(const char *from, const char *to)
-{
-    DIR *d = opendir(from);
-    char a[600], b[600];
-    struct dirent *e;
-    struct stat st;
-
-    if (d == NULL || (mkdir(to, 0700) != 0 && errno != EEXIST))
-        abort();
-    while ((e = readdir(d)) != NULL) {
-        (void)snprintf(a, sizeof a, "%.300s/%.255s", from, e->d_name);
-        (void)snprintf(b, sizeof b, "%.300s/%.255s", to, e->d_name);
-        if (e->d_name[0] == '.' || stat(a, &st) != 0) /* the views' files come and go meanwhile */
-            continue;
-        if (S_ISDIR(st.st_mode))
-            copy_tree(a, b);
-        else
-            copy_file(a, b);
-    }
-    (void)closedir(d);
-}
-
 static void shoot(struct camera *c)
 {
     char to[TEST_DIR_SIZE + 20];
@@ -68,7 +35,7 @@ static void shoot(struct camera *c)
     (void)pthread_mutex_lock(&c->lock);
     if (c->armed && c->count < SNAPSHOTS_MAX) {
         (void)snprintf(to, sizeof to, "%s/%u", c->shots, c->count++);
-        copy_tree(c->dir, to);
+        test_copy(c->dir, to);
     }
     (void)pthread_mutex_unlock(&c->lock);
 }
@@ -361,7 +328,7 @@ TEST(an_older_keyring_opens_nothing_that_was_erased)
         for (int i = 0; i < 2; i++) {
             (void)snprintf(path[i][0], sizeof path[i][0], "%s/vault/%s", t.dir, copies[i]);
             (void)snprintf(path[i][1], sizeof path[i][1], "%s/%s", t.camera.shots, copies[i]);
-            copy_file(path[i][0], path[i][1]);
+            test_copy_file(path[i][0], path[i][1]);
             if (cut) /* so old that the slot was not there yet */
                 CHECK(truncate(path[i][1], KEYRING_HEADER_BYTES + (off_t)KEYRING_SLOT_BYTES) == 0);
         }
@@ -370,7 +337,7 @@ TEST(an_older_keyring_opens_nothing_that_was_erased)
         erase(&t);
         vault_close(t.v);
         for (int i = 0; i < 2; i++)
-            copy_file(path[i][1], path[i][0]);
+            test_copy_file(path[i][1], path[i][0]);
         t.v = open_vault(t.dir, &t.tuning, &t.err);
         if (cut) { /* nothing opens any more, the rules neither: but nothing is used twice */
             CHECK(t.v == NULL || !some_key_opens(vault_store(t.v), 0));
