@@ -79,11 +79,20 @@ bool twin_open_keyring(struct twin *t, struct span secret, bool read_only, struc
     return s->keyring != NULL;
 }
 
-/* Whose checkpoints we have followed must be who holds the keys. */
+static bool is_pinned(const struct twin_known *k)
+{
+    static const uint8_t nobody[FOLLOW_PUBLIC_KEY_BYTES];
+
+    return memcmp(k->public_key, nobody, sizeof nobody) != 0;
+}
+
+/* Whose checkpoints we have followed must be who holds the keys. A keyring may have come in a step that was cut. */
 bool twin_key_is_pinned(struct twin *t, struct error *err)
 {
     uint8_t seed[KEY_BYTES], secret[crypto_sign_SECRETKEYBYTES], public_key[crypto_sign_PUBLICKEYBYTES];
 
+    if (!is_pinned(&t->known))
+        return error_set(err, ERR_NOT_FOUND, "the twin has followed nobody yet: let it follow first");
     if (!keyring_data_key(t->store->keyring, &t->seal, 0, seed, err))
         return false;
     (void)crypto_sign_seed_keypair(public_key, secret, seed);
@@ -155,11 +164,10 @@ struct store *twin_store(struct twin *t)
 bool twin_pin(struct twin *t, const uint8_t vault_id[VAULT_ID_BYTES], const uint8_t public_key[FOLLOW_PUBLIC_KEY_BYTES],
               struct error *err)
 {
-    static const uint8_t nobody[FOLLOW_PUBLIC_KEY_BYTES];
     struct twin_known k = t->known;
 
-    if (memcmp(k.public_key, nobody, sizeof nobody) != 0)
-        return (memcmp(k.public_key, public_key, sizeof nobody) == 0
+    if (is_pinned(&k))
+        return (memcmp(k.public_key, public_key, FOLLOW_PUBLIC_KEY_BYTES) == 0
                 && memcmp(k.vault_id, vault_id, VAULT_ID_BYTES) == 0)
                || error_set(err, ERR_REFUSED, "another vault or key is pinned already");
     memcpy(k.vault_id, vault_id, VAULT_ID_BYTES);

@@ -48,7 +48,7 @@ bool twin_create(const char *dir, const struct store_options *options, struct er
 
 /*
  * options->secret empty: sealed. ERR_SEALED for a wrong one, ERR_REFUSED where the keyring is not that of the pinned
- * key, ERR_NOT_FOUND where there is no twin or (with a secret) no keyring yet, ERR_BUSY.
+ * key, ERR_NOT_FOUND where there is no twin or (with a secret) it has not followed a whole step yet, ERR_BUSY.
  */
 struct twin *twin_open(const char *dir, const struct store_options *options, struct error *err);
 void twin_close(struct twin *t);

@@ -124,6 +124,7 @@ TEST(resumes_wherever_the_link_died)
         char dir[TEST_DIR_SIZE];
         struct error err = { 0 };
         struct lie l = { .store = f.store, .fail_at = n };
+        uint64_t size;
         struct twin *t;
 
         twin_make(dir);
@@ -131,7 +132,11 @@ TEST(resumes_wherever_the_link_died)
         CHECK_OK(err, t != NULL);
         died = !follow_all(t, &l, &err);
         CHECK(!died || err.code == ERR_CLOSED);
+        size = store_committed_size(twin_store(t));
         twin_close(t);
+        if (size == 0) /* whatever of a keyring came: it is nobody's twin yet, and says so */
+            CHECK(twin_at(dir, true, &err) == NULL && err.code == ERR_NOT_FOUND);
+        err = (struct error){ 0 };
         l.fail_at = 0;
         t = twin_at(dir, false, &err);
         CHECK_OK(err, t != NULL && follow_all(t, &l, &err));
@@ -308,39 +313,6 @@ TEST(a_round_that_comes_to_nothing_leaves_the_keyring)
     test_remove(dir);
 }
 
-static void copy_dir(const char *from, const char *to)
-{
-    char command_from[600], command_to[600];
-    DIR *d = opendir(from);
-    struct dirent *e;
-
-    if (mkdir(to, 0700) != 0 && errno != EEXIST)
-        abort();
-    while (d != NULL && (e = readdir(d)) != NULL) {
-        struct writer w = writer_new((size_t)64 << 20);
-        struct stat st;
-
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        snprintf(command_from, sizeof command_from, "%.300s/%.255s", from, e->d_name);
-        snprintf(command_to, sizeof command_to, "%.300s/%.255s", to, e->d_name);
-        if (stat(command_from, &st) == 0 && S_ISDIR(st.st_mode)) {
-            copy_dir(command_from, command_to);
-            continue;
-        }
-        if (file_slurp(command_from, &w, NULL)) {
-            int fd = open(command_to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-            if (fd < 0 || !file_write_all(fd, writer_span(&w), NULL))
-                abort();
-            close(fd);
-        }
-        writer_done(&w);
-    }
-    if (d != NULL)
-        closedir(d);
-}
-
 TEST(refuses_a_first_that_was_rolled_back_or_shows_another_history)
 {
     char dir[TEST_DIR_SIZE], old[TEST_DIR_SIZE];
@@ -353,7 +325,7 @@ TEST(refuses_a_first_that_was_rolled_back_or_shows_another_history)
     first_fill(&f, 12);
     store_close(f.store);
     test_dir(old);
-    copy_dir(f.dir, old); /* yesterday's disk image */
+    test_copy(f.dir, old); /* yesterday's disk image */
     CHECK(first_open(&f) != NULL);
     first_fill(&f, 12);
     twin_filled(dir, &f);
@@ -469,6 +441,56 @@ static void count_verify(void *context, const char *finding)
     ++*(size_t *)context;
 }
 
+static bool is_event(struct store *s, uint64_t position, struct span name)
+{
+    struct writer facts = writer_new(FACTS_STORED_MAX);
+    struct error err = { 0 };
+    struct entry e;
+    bool is = store_read_entry(s, position, &e, &facts, &err) && e.kind == RECORD_EVENT
+              && span_equal(fields_text(writer_span(&facts), FIELD_EVENT), name);
+
+    writer_done(&facts);
+    return is;
+}
+
+/* A step that did not end is not taken up by the promotion: what the twin said it has is there, whole, and nothing else. */
+TEST(promoted_wherever_the_link_died_it_has_whole_steps)
+{
+    bool died = true;
+
+    for (size_t n = 1; died; n += 2) {
+        char dir[TEST_DIR_SIZE];
+        struct first f;
+        struct error err = { 0 };
+        struct lie l;
+        struct twin_promotion p;
+        uint64_t findings = 0;
+        size_t said = 0, had;
+        struct store *s;
+        struct twin *t;
+
+        first_make(&f);
+        first_fill(&f, 10);
+        twin_filled(dir, &f);
+        first_fill(&f, 30);
+        t = twin_at(dir, false, &err);
+        l = (struct lie){ .store = f.store, .fail_at = n };
+        died = !follow_all(t, &l, &err);
+        had = (size_t)store_committed_size(twin_store(t));
+        twin_close(t);
+        s = promote(dir, &p, &err);
+        CHECK_OK(err, s != NULL);
+        CHECK(p.size == had);
+        for (uint64_t i = had; i < store_committed_size(s); i++)
+            CHECK(is_event(s, i, SPAN_LIT("recovery.cut"))); /* body files, for one */
+        CHECK_OK(err, store_verify(s, count_verify, &said, &findings, &err));
+        CHECK(findings == 0);
+        store_close(s);
+        first_done(&f);
+        test_remove(dir);
+    }
+}
+
 TEST(promoted_it_goes_on_and_shares_no_slot_with_the_old_first)
 {
     char dir[TEST_DIR_SIZE];
@@ -551,8 +573,9 @@ TEST(a_promoted_one_can_be_followed_and_the_old_first_cannot_go_on_unnoticed)
 
 TESTS(T(follows_without_a_secret_and_opens_with_it), T(a_wrong_secret_opens_nothing),
       T(follows_a_living_first_while_it_is_read), T(resumes_wherever_the_link_died),
-      T(takes_nothing_that_does_not_verify),
-      T(empty_commits_of_a_liar_are_not_taken), T(a_round_that_comes_to_nothing_leaves_the_keyring), T(refuses_a_first_that_was_rolled_back_or_shows_another_history),
+      T(promoted_wherever_the_link_died_it_has_whole_steps), T(takes_nothing_that_does_not_verify),
+      T(empty_commits_of_a_liar_are_not_taken), T(a_round_that_comes_to_nothing_leaves_the_keyring),
+      T(refuses_a_first_that_was_rolled_back_or_shows_another_history),
       T(refuses_another_vault), T(a_body_that_expired_on_the_first_is_left_out_and_counted),
       T(promoted_it_goes_on_and_shares_no_slot_with_the_old_first),
       T(a_promoted_one_can_be_followed_and_the_old_first_cannot_go_on_unnoticed))
