@@ -94,7 +94,10 @@ int cmd_repair(int argc, char **argv)
     fd = local_connect(o.arguments[0], &err);
     if (fd >= 0 && o.from != NULL) { /* the serving vault sees nothing but its own directory */
         (void)close(fd);
-        (void)error_set(&err, ERR_BUSY, "fanal serve has %s: stop it first to take from a copy", o.arguments[0]);
+        (void)error_set(&err, ERR_BUSY,
+                        "fanal serve has %s and may open nothing outside of it: to take from a copy, stop it first "
+                        "(systemctl stop fanal), then give this command again",
+                        o.arguments[0]);
         return command_failed("repair", &err);
     }
     ok = fd >= 0 ? repair_served(fd, &done, &err) : repair_alone(&o, &done, &err);

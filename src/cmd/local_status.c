@@ -149,18 +149,24 @@ int cmd_status(int argc, char **argv)
 
 /* ---- verify ---- */
 
-static void count_finding(void *context, const char *finding)
+static void say_finding(void *context, const char *finding)
 {
     (void)context;
     (void)puts(finding);
 }
 
-static bool print_finding(void *context, struct span row)
+/* A finding; or, last, how many records were erased. */
+static bool take_finding(void *context, struct span row)
 {
-    uint64_t *count = context;
+    struct store_verified *done = context;
+    struct span text = fields_text(row, FIELD_DETAIL);
 
-    ++*count;
-    print_plain(stdout, fields_text(row, FIELD_DETAIL));
+    if (text.len == 0) {
+        done->erased = fields_uint(row, FIELD_COUNT, 0);
+        return true;
+    }
+    done->findings++;
+    print_plain(stdout, text);
     (void)putchar('\n');
     return true;
 }
@@ -191,7 +197,7 @@ static void put_comparison(const struct outside *o, struct writer *request)
     field_put_bytes(request, FIELD_TREE_ROOT, span_of(o->kept.root, sizeof o->kept.root));
 }
 
-static bool verify_served(int fd, struct outside *o, uint64_t *findings, struct error *err)
+static bool verify_served(int fd, struct outside *o, struct store_verified *done, struct error *err)
 {
     struct session *s = session_attach(fd, err);
     struct writer request = writer_new(256);
@@ -203,7 +209,7 @@ static bool verify_served(int fd, struct outside *o, uint64_t *findings, struct 
     }
     writer_reset(&request);
     field_put_str(&request, FIELD_QUERY, "verify");
-    ok = ok && session_find(s, writer_span(&request), print_finding, findings, err);
+    ok = ok && session_find(s, writer_span(&request), take_finding, done, err);
     writer_done(&request);
     session_free(s);
     return ok;
@@ -220,7 +226,8 @@ static bool compare_alone(struct store *store, struct outside *o, struct error *
     return ok;
 }
 
-static bool verify_alone(const char *dir, const char *key_file, struct outside *o, uint64_t *findings, struct error *err)
+static bool verify_alone(const char *dir, const char *key_file, struct outside *o, struct store_verified *done,
+                         struct error *err)
 {
     struct writer secret = writer_new(SECRET_BYTES_MAX);
     struct vault_options options;
@@ -230,7 +237,7 @@ static bool verify_alone(const char *dir, const char *key_file, struct outside *
     options.store.read_only = true;
     if (ok)
         store = store_open(dir, &options.store, err);
-    ok = store != NULL && compare_alone(store, o, err) && store_verify(store, count_finding, NULL, findings, err);
+    ok = store != NULL && compare_alone(store, o, err) && store_verify_counted(store, say_finding, NULL, done, err);
     if (store != NULL)
         store_close(store);
     secret_wipe(&secret);
@@ -242,7 +249,7 @@ int cmd_verify(int argc, char **argv)
     struct options o;
     struct outside outside = { .held = true };
     struct error err = { 0 };
-    uint64_t findings = 0;
+    struct store_verified done = { 0 };
     bool ok;
     int fd;
 
@@ -252,8 +259,8 @@ int cmd_verify(int argc, char **argv)
     if (sodium_init() < 0 || (outside.given && !kept_read(o.paper, &outside.kept, &err)))
         return command_failed("verify", &err);
     fd = local_connect(o.arguments[0], &err);
-    ok = fd >= 0 ? verify_served(fd, &outside, &findings, &err)
-                 : verify_alone(o.arguments[0], o.key_file, &outside, &findings, &err);
+    ok = fd >= 0 ? verify_served(fd, &outside, &done, &err)
+                 : verify_alone(o.arguments[0], o.key_file, &outside, &done, &err);
     kept_done(&outside.kept);
     if (!ok && err.code == ERR_DAMAGED) { /* too damaged to be opened is a finding, too */
         (void)puts(err.text);
@@ -261,9 +268,12 @@ int cmd_verify(int argc, char **argv)
     }
     if (!ok)
         return command_failed("verify", &err);
-    if (findings == 0)
+    if (done.erased > 0)
+        (void)printf("%" PRIu64 " records were erased: their contents cannot be read, the rest of them is verified\n",
+                     done.erased);
+    if (done.findings == 0)
         (void)puts("nothing is damaged");
-    return findings == 0 && outside.held ? 0 : 1;
+    return done.findings == 0 && outside.held ? 0 : 1;
 }
 
 /* ---- rebuild ---- */

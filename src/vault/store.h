@@ -222,6 +222,14 @@ typedef void verify_report(void *context, const char *finding);
  */
 bool store_verify(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err);
 
+struct store_verified {
+    uint64_t findings; /* what was reported */
+    uint64_t erased;   /* records without a key: all but their contents was verified. No finding */
+};
+/* The same, and counts what was erased. *out is set where it returns true. */
+bool store_verify_counted(struct store *s, verify_report *report, void *context, struct store_verified *out,
+                          struct error *err);
+
 struct store_repair {
     uint64_t sectors;  /* of 512 bytes: written back */
     uint64_t seals;    /* made again, or taken from the copy */

@@ -22,7 +22,7 @@ struct verify {
     struct store *s;
     verify_report *report;
     void *context;
-    uint64_t findings;
+    uint64_t findings, erased;
     struct seal seal;
     struct writer clear;
 
@@ -258,7 +258,9 @@ static void check_contents(struct verify *v, const struct scan_item *item)
     struct error why = { 0 };
     bool opened = entry_open(v->s, &v->seal, h, item->bytes, &v->clear, &unit, &facts, &keys, &why), gone;
 
-    if (!opened && why.code != ERR_ERASED) /* erased by rule: what is left is whole, or is named below */
+    if (!opened && why.code == ERR_ERASED) /* by rule: what is left is whole, or is named below */
+        v->erased++;
+    else if (!opened)
         finding(v, "record %llu is damaged: %s", (unsigned long long)h->position, why.text);
     gone = h->has_body && !opened && why.code == ERR_ERASED && body_is_gone(v->s, h);
     if (h->has_body && !h->large)
@@ -440,7 +442,8 @@ static bool check_at_rest(struct verify *v, struct error *err)
     return ok;
 }
 
-bool store_verify(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err)
+bool store_verify_counted(struct store *s, verify_report *report, void *context, struct store_verified *out,
+                          struct error *err)
 {
     struct verify *v = calloc(1, sizeof *v);
     bool ok;
@@ -455,7 +458,7 @@ bool store_verify(struct store *s, verify_report *report, void *context, uint64_
         check_end(v);
         check_large(v);
         ok = verify_seals(s, report, context, &v->findings, err);
-        *findings = v->findings;
+        *out = (struct store_verified){ .findings = v->findings, .erased = v->erased };
     }
     if (v->clear.ptr != NULL)
         seal_wipe(v->clear.ptr, v->clear.cap);
@@ -464,4 +467,14 @@ bool store_verify(struct store *s, verify_report *report, void *context, uint64_
     seal_done(&v->seal);
     free(v);
     return ok;
+}
+
+bool store_verify(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err)
+{
+    struct store_verified done;
+
+    if (!store_verify_counted(s, report, context, &done, err))
+        return false;
+    *findings = done.findings;
+    return true;
 }

@@ -132,6 +132,8 @@ def gone(tap, server, admin, positions):
     tap.ok(done.returncode == 1 and "erased" in done.stderr, "export says erased", done.stderr)
     done = server.run("verify", server.dir)
     tap.ok(done.returncode == 0, "verify finds nothing damaged: tree and proofs hold", done.stdout)
+    erased = sum(r["state"] == "erased" for r in rows.values())
+    tap.ok(f"{erased} records were erased:" in done.stdout, "and counts what was erased", (erased, done.stdout))
 
 
 def again(tap, server, admin):

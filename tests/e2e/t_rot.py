@@ -138,7 +138,7 @@ def beyond(tap, server, web, path, bodies):
     tap.ok(done.returncode == 1 and "stay damaged" in done.stdout, "repair, while it serves, says what stays damaged",
            done.stdout + done.stderr)
     done = server.run("repair", "--from", server.dir, server.dir)
-    tap.ok(done.returncode == 1 and "stop it first" in done.stderr, "a copy is not for a vault that serves", done.stderr)
+    tap.ok(done.returncode == 1 and "stop it first (systemctl stop fanal)" in done.stderr, "a copy is not for a vault that serves", done.stderr)
     with open(path, "r+b") as file:
         file.write(made)
 

@@ -217,9 +217,18 @@ static void finding_out(void *context, const char *finding)
 static void run_verify(struct job *job, struct vault_reader *reader)
 {
     struct ask *a = (struct ask *)job;
+    struct store_verified done;
 
     (void)reader;
-    (void)store_verify(a->room->store, finding_out, a, &a->rows, &a->err);
+    if (store_verify_counted(a->room->store, finding_out, a, &done, &a->err)) {
+        struct writer w = writer_new(64);
+
+        a->rows = done.findings;
+        field_put_uint(&w, FIELD_COUNT, done.erased);
+        if (!a->slow_reader)
+            a->slow_reader = !session_row_out(a->session, a->id, writer_span(&w));
+        writer_done(&w);
+    }
     a->slow_reader = a->slow_reader || !session_has_room(a->session);
 }
 

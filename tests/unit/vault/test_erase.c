@@ -237,7 +237,7 @@ static void check_state(const struct erased *t, const char *dir, struct vault *v
     struct error err = { 0 };
     struct entry e;
     uint8_t byte;
-    uint64_t findings = 1;
+    struct store_verified done = { .findings = 1 };
 
     for (uint64_t i = 0; i < RECORDS_A + RECORDS_B; i++) {
         bool gone = erased && i < RECORDS_A;
@@ -248,7 +248,8 @@ static void check_state(const struct erased *t, const char *dir, struct vault *v
     }
     MUST(!lies_in(dir, t->data_key, sizeof t->data_key));
     MUST(lies_in(dir, t->wrapped, sizeof t->wrapped) == !erased);
-    MUST(store_verify(s, count_finding, NULL, &findings, &err) && findings == 0);
+    MUST(store_verify_counted(s, count_finding, NULL, &done, &err) && done.findings == 0);
+    MUST(done.erased == (erased ? RECORDS_A : 0));
 }
 
 static void erase(struct erased *t)
