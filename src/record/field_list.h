@@ -312,3 +312,6 @@ FIELD(532, PENDING, pending, TEXT)            /* copies that have not applied an
 FIELD(533, CLASS, class, TEXT)                /* what a rule of retention is about: "images", "results", "events", "recordings" */
 FIELD(534, ASKED_MONTHS, asked_months, UINT)  /* what a rule would be once somebody else approves it */
 FIELD(535, FILES, files, UINT)                /* body files that were removed */
+
+/* 560-579: damage (docs/log-events.md, "scrub.damaged") */
+FIELD(560, FILE, file, TEXT)                  /* of the vault, below its directory; or one slot of the keyring */

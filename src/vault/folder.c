@@ -287,6 +287,25 @@ static bool fold_walk(struct folder *f, struct record *r)
     return true;
 }
 
+/* {file}: found damaged, or repaired. The vault alone says FILE. */
+static bool fold_damage(struct folder *f, const struct record *r)
+{
+    const struct span event = record_text(r, FIELD_EVENT), file = record_text(r, FIELD_FILE);
+    const bool damaged = span_equal(event, SPAN_LIT("scrub.damaged"));
+    struct sql_call q;
+
+    if (file.len == 0 || (!damaged && !span_equal(event, SPAN_LIT("scrub.repaired"))))
+        return false;
+    q = sql_begin(&f->sql, SET_DAMAGE);
+    sql_text(&q, file);
+    sql_text(&q, damaged ? SPAN_LIT("damaged") : SPAN_LIT("repaired"));
+    sql_int(&q, (int64_t)r->entry->position);
+    sql_int(&q, r->received);
+    sql_text(&q, record_text(r, FIELD_DETAIL));
+    sql_run(&q);
+    return true;
+}
+
 static void fold_damaged(struct folder *f, uint64_t position)
 {
     struct sql_call q = sql_begin(&f->sql, ADD_DAMAGED);
@@ -353,7 +372,7 @@ static void fold_entry(struct folder *f, const struct entry *e, struct span fact
         return;
     case RECORD_EVENT:
         fold_event(f, &r);
-        if (fold_walk(f, &r) && news != NULL)
+        if ((fold_walk(f, &r) || fold_damage(f, &r)) && news != NULL)
             tell_news(f, &r, "event", news, context);
         return;
     case RECORD_RULE: /* folded in memory at each start: rules.h */

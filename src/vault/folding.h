@@ -154,6 +154,9 @@ struct observation_counter *observation_counter_new(struct folder *f, size_t obs
     S(FOLD_WRITE, "INSERT INTO fold (name, value, bytes) VALUES ('position', ?1, ?2)"                                 \
                   " ON CONFLICT (name) DO UPDATE SET value = ?1, bytes = ?2")                                         \
     S(ADD_DAMAGED, "INSERT OR IGNORE INTO damaged (position) VALUES (?1)")                                            \
+    S(SET_DAMAGE, "INSERT INTO damage (file, state, position, since, received, detail) VALUES (?1, ?2, ?3, ?4, ?4, ?5)" \
+                  " ON CONFLICT (file) DO UPDATE SET since = iif(state = 'damaged', since, ?4), state = ?2,"          \
+                  " position = ?3, received = ?4, detail = ?5")                                                       \
     S(ADD_EVENT, "INSERT INTO event (position, received, facts) VALUES (?1, ?2, ?3)")                                 \
     S(ADD_TALLY, "INSERT INTO tally (name, count) VALUES (?1, ?2)"                                                    \
                  " ON CONFLICT (name) DO UPDATE SET count = count + ?2")                                              \

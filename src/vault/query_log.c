@@ -1,6 +1,8 @@
 /* Queries that list records as they came: list, attention, journal; and sources, status. */
 #include "vault/querying.h"
 
+#define REPAIRED_SHOWN_US ((uint64_t)30 * 24 * 3600 * 1000000) /* what was repaired is listed for a month */
+
 static const enum field list_fields[] = {
     FIELD_STUDY_UID,    FIELD_SERIES_UID,   FIELD_SOP_UID,      FIELD_SOP_CLASS, FIELD_TRANSFER_SYNTAX,
     FIELD_PATIENT_ID,   FIELD_ISSUER,       FIELD_PATIENT_NAME, FIELD_SOURCE,    FIELD_ADDRESS,
@@ -49,12 +51,40 @@ bool query_list(struct query *q, struct error *err)
     return true;
 }
 
+/* Damage that stays, newest first, then what was repaired lately. How many rows were given. */
+static int64_t give_damage(struct query *q)
+{
+    struct sql_call c = sql_begin(&q->sql, Q_DAMAGE);
+    struct store_status s;
+    int64_t given = 0;
+
+    store_status(q->store, &s);
+    sql_int(&c, s.now_us > REPAIRED_SHOWN_US ? (int64_t)(s.now_us - REPAIRED_SHOWN_US) : 0);
+    sql_int(&c, query_limit(q));
+    while (!q->ended && sql_row(&c)) {
+        query_row(q);
+        query_put_number(q, FIELD_POSITION, &c, 2);
+        field_put_str(&q->row, FIELD_KIND, "file");
+        query_put_column(q, FIELD_STATE, &c, 1);
+        query_put_number(q, FIELD_RECEIVED, &c, 4);
+        query_put_number(q, FIELD_SINCE, &c, 3);
+        query_put_column(q, FIELD_FILE, &c, 0);
+        query_put_column(q, FIELD_DETAIL, &c, 5);
+        (void)query_give(q);
+        given++;
+    }
+    sql_end(&c);
+    return given;
+}
+
+/* Damage first: where there is more than the limit, it must not be what is left out. */
 bool query_attention(struct query *q, struct error *err)
 {
+    const int64_t given = give_damage(q);
     struct sql_call c = sql_begin(&q->sql, Q_ATTENTION);
 
     (void)err;
-    sql_int(&c, query_limit(q));
+    sql_int(&c, query_limit(q) - given);
     give_objects(q, &c);
     return true;
 }

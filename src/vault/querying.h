@@ -138,6 +138,8 @@ void query_put_space(struct query *q, const struct store_status *s);
                   " AND (?3 = '' OR kind = ?3) ORDER BY position LIMIT ?4")                                           \
     S(Q_ATTENTION, "SELECT " LISTED " FROM object WHERE state IN (" STATES_TO_LOOK_AT ")"                             \
                    " ORDER BY position DESC LIMIT ?1")                                                                \
+    S(Q_DAMAGE, "SELECT file, state, position, since, received, detail FROM damage WHERE state = 'damaged'"            \
+                " OR received >= ?1 ORDER BY state, position DESC LIMIT ?2")                                          \
     S(Q_STUDY_OBJECTS, "SELECT o.position, o.state, o.facts FROM study s JOIN series e ON e.study = s.id"             \
                        " JOIN object o ON o.series = e.id AND o.served = 1 WHERE s.study_uid = ?1"                     \
                        " AND " OF_PATIENT("2") " ORDER BY o.position")                                                \

@@ -123,10 +123,10 @@ static bool entry_solved(struct store *s, address where, uint64_t position, stru
 {
     char name[NAME_BYTES_MAX];
 
+    segment_name(address_segment(where), name);
+    sealer_met(s, name); /* to be mended, or told where that is not possible */
     if (!entry_read(s, where, position, true, h, entry, err))
         return false;
-    segment_name(address_segment(where), name);
-    sealer_met(s, name);
     return true;
 }
 
@@ -350,10 +350,12 @@ int body_open(struct store *s, const struct entry_header *h, uint64_t *from, str
 static bool chunk_solved(struct look *l, uint64_t at, const uint8_t nonce[NONCE_BYTES], uint8_t *stored,
                          size_t stored_len, uint8_t *clear)
 {
-    if (l->s == NULL || l->body_name[0] == '\0' || !mend_read(l->s, l->body_name, at, stored, stored_len, NULL)
+    if (l->s == NULL || l->body_name[0] == '\0')
+        return false;
+    sealer_met(l->s, l->body_name); /* to be mended, or told where that is not possible */
+    if (!mend_read(l->s, l->body_name, at, stored, stored_len, NULL)
         || !seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, stored_len), clear, NULL))
         return false;
-    sealer_met(l->s, l->body_name);
     return true;
 }
 

@@ -67,13 +67,14 @@ void start_finding(struct store *s, const char *format, ...)
     log_warn(s->log, "vault.finding", f_str("finding", s->start_findings[s->start_finding_count - 1]));
 }
 
-void start_event(struct store *s, const char *event, const char *detail)
+void start_event(struct store *s, const char *event, const char *file, const char *detail)
 {
     struct writer list = writer_new(1024);
 
     field_put_str(&list, FIELD_EVENT, event);
     field_put_str(&list, FIELD_ACTOR, "fanal");
     field_put_str(&list, FIELD_DETAIL, detail);
+    field_put_some(&list, FIELD_FILE, span_str(file));
     write_u32le(&s->start_events, (uint32_t)list.len);
     write_span(&s->start_events, writer_span(&list));
     writer_done(&list);
@@ -393,7 +394,7 @@ static bool begin_again(struct recovery *r, struct error *err)
     s->ledger.indexed = 0;
     s->end = (struct log_end){ .offset = SEGMENT_HEADER_BYTES };
     start_finding(s, "ledger: index or tiles were missing and are made again from the log");
-    start_event(s, "recovery.ledger", "index and tiles made again from the log");
+    start_event(s, "recovery.ledger", "", "index and tiles made again from the log");
     return true;
 }
 
@@ -456,7 +457,7 @@ bool recover(struct store *s, struct error *err)
     if (ok && (r->broken > 0 || r->gap)) {
         (void)snprintf(detail, sizeof detail, "%llu records behind the confirm file are damaged",
                        (unsigned long long)r->broken);
-        start_event(s, "recovery.damage", detail);
+        start_event(s, "recovery.damage", "", detail);
     }
     free(r->confirmed_tree);
     free(r->pending.items);

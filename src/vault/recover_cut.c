@@ -76,7 +76,7 @@ static bool cut_file(struct store *s, const char *name, uint64_t size, uint64_t 
     if (worth) {
         (void)snprintf(detail, sizeof detail, "%s: %llu bytes behind %llu, never confirmed", name,
                        (unsigned long long)(size - keep), (unsigned long long)keep);
-        start_event(s, "recovery.cut", detail);
+        start_event(s, "recovery.cut", "", detail);
     }
     return true;
 }

@@ -235,7 +235,7 @@ static bool record_events(struct store *s, struct error *err)
     struct store_event e;
 
     while (store_next_event(s, &e))
-        start_event(s, e.event, e.detail);
+        start_event(s, e.event, e.file, e.detail);
     return start_events_record(s, err);
 }
 

@@ -99,45 +99,65 @@ bool names_load_below(struct name_list *l, const char *root, const char *dir, co
 
 /* ---- a sealed file ---- */
 
-/* Told once in the life of a process: a round must not fill the log with what cannot be helped. */
-static void report_damage(struct sealer *sl, const char *name, const char *what)
+static struct damaged_file *known_damage(struct sealer *sl, const char *file)
 {
-    for (size_t i = 0; i < sl->reported_count; i++)
-        if (strcmp(sl->reported[i], name) == 0)
-            return;
-    if (sl->reported_count == SCRUB_REPORTED_MAX)
-        return;
-    (void)snprintf(sl->reported[sl->reported_count++], sizeof sl->reported[0], "%.64s", name);
-    atomic_store(&sl->s->damaged_files, sl->reported_count);
-    sealer_tell(sl, "scrub.damaged", "failed", "%s: %s", name, what);
+    for (size_t i = 0; i < sl->state.damaged_count; i++)
+        if (strcmp(sl->state.damaged[i].name, file) == 0)
+            return &sl->state.damaged[i];
+    return NULL;
 }
 
-static void forget_damage(struct sealer *sl, const char *name)
+void scrub_report(struct sealer *sl, const char *file, const char *what)
 {
-    for (size_t i = 0; i < sl->reported_count; i++)
-        if (strcmp(sl->reported[i], name) == 0) {
-            memmove(sl->reported[i], sl->reported[--sl->reported_count], sizeof sl->reported[0]);
-            break;
-        }
-    atomic_store(&sl->s->damaged_files, sl->reported_count);
+    struct damaged_file *d = known_damage(sl, file);
+
+    if (d == NULL && (sl->state.damaged_count == SCRUB_DAMAGED_MAX || strlen(file) > SIDECAR_NAME_BYTES))
+        return; /* a round must not fill the log with what cannot be helped */
+    if (d == NULL) {
+        d = &sl->state.damaged[sl->state.damaged_count++];
+        *d = (struct damaged_file){ 0 };
+        (void)snprintf(d->name, sizeof d->name, "%s", file);
+        sl->state_changed = true;
+        atomic_store(&sl->s->damaged_files, sl->state.damaged_count);
+    }
+    d->seen = true;
+    if (!d->told)
+        sealer_tell(sl, "scrub.damaged", "failed", file, "%s: %s", file, what);
+    d->told = true;
+}
+
+void scrub_whole(struct sealer *sl, const char *file, const char *how)
+{
+    struct damaged_file *d = known_damage(sl, file);
+
+    if (how != NULL || d != NULL)
+        sealer_tell(sl, "scrub.repaired", "success", file, "%s: %s", file, how != NULL ? how : "it is whole again");
+    if (d == NULL)
+        return;
+    memmove(d, &sl->state.damaged[--sl->state.damaged_count], sizeof *d);
+    sl->state_changed = true;
+    atomic_store(&sl->s->damaged_files, sl->state.damaged_count);
 }
 
 static void tell_result(struct sealer *sl, const char *name, const struct mend_result *r, bool seal_mended)
 {
+    bool damaged = r->forged || r->lost > 0, mended = r->repaired > 0 || seal_mended;
     char what[100];
 
     atomic_fetch_add(&sl->s->repaired_sectors, r->repaired);
-    if (r->repaired > 0 || seal_mended)
-        sealer_tell(sl, "scrub.repaired", "success", "%s: %llu sectors%s", name, (unsigned long long)r->repaired,
-                    seal_mended ? ", and its seal" : "");
-    if (r->forged || r->lost > 0) {
-        (void)snprintf(what, sizeof what, r->forged ? "it is not what was sealed, though its checksums fit"
-                                                    : "%llu sectors cannot be repaired here",
-                       (unsigned long long)r->lost);
-        report_damage(sl, name, what);
-    } else {
-        forget_damage(sl, name);
+    (void)snprintf(what, sizeof what, "%llu sectors%s", (unsigned long long)r->repaired, seal_mended ? ", and its seal" : "");
+    if (!damaged && !r->was_damaged) {
+        scrub_whole(sl, name, mended ? what : NULL);
+        return;
     }
+    if (mended)
+        sealer_tell(sl, "scrub.repaired", "success", "", "%s: %s", name, what); /* not all of it: no word that it is whole */
+    if (!damaged)
+        return; /* as it was sealed: told then */
+    (void)snprintf(what, sizeof what, r->forged ? "it is not what was sealed, though its checksums fit"
+                                                : "%llu sectors cannot be repaired here",
+                   (unsigned long long)r->lost);
+    scrub_report(sl, name, what);
 }
 
 static uint32_t segment_of(const char *name)
@@ -206,6 +226,8 @@ static uint32_t number_of(enum body_class c, const char *name)
 /* The seal of a file is lost: where it had one, sealing goes back to it. */
 static void scrub_seal_lost(struct sealer *sl, size_t directory, const char *name)
 {
+    char beside[NAME_BYTES_MAX];
+
     if (directory == 0 ? segment_of(name) >= sl->state.segments
         : directory <= BODY_CLASS_COUNT
             ? sl->begun_again
@@ -220,7 +242,8 @@ static void scrub_seal_lost(struct sealer *sl, size_t directory, const char *nam
         sl->begun_again = true; /* once a round: a file that no entry names is never sealed */
     }
     sl->state_changed = true;
-    sealer_tell(sl, "scrub.damaged", "failed", "%s: its seal is lost and is made again", name);
+    sidecar_name(name, beside);
+    scrub_report(sl, beside, "the seal is lost and is made again");
 }
 
 static bool live_segment(struct sealer *sl, const char *name, bool *damaged, struct error *err)
@@ -264,10 +287,30 @@ bool scrub_unsealed(struct sealer *sl, size_t directory, const char *name, bool 
     else if (directory <= BODY_CLASS_COUNT)
         ok = live_bodies(sl, (enum body_class)directory, name, damaged, err);
     if (ok && *damaged)
-        report_damage(sl, name, "records in it are damaged, and it is not sealed yet");
+        scrub_report(sl, name, "records in it are damaged, and it is not sealed yet");
     else if (ok)
-        forget_damage(sl, name);
+        scrub_whole(sl, name, NULL);
     return ok;
+}
+
+void scrub_met(struct sealer *sl, const char *name)
+{
+    struct mend_result result;
+    struct error err = { 0 };
+    const struct damaged_file *known = known_damage(sl, name);
+    size_t directory = 0;
+    bool damaged;
+
+    if (known != NULL && known->told)
+        return; /* who reads it again and again must not make us read all of it each time */
+    if (scrub_file(sl, name, NULL, NULL, NULL, &result, &err) || (err.code != ERR_NOT_FOUND && err.code != ERR_DAMAGED))
+        return;
+    while (scrub_directory(directory) != NULL
+           && (strncmp(name, scrub_directory(directory), strlen(scrub_directory(directory))) != 0
+               || name[strlen(scrub_directory(directory))] != '/'))
+        directory++;
+    if (scrub_directory(directory) != NULL && !scrub_unsealed(sl, directory, name, &damaged, &err) && err.code != ERR_BUSY)
+        log_warn(sl->s->log, "scrub.failed", f_err(&err));
 }
 
 /* ---- the round ---- */

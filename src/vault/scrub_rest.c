@@ -7,15 +7,42 @@
 #include "base/file.h"
 #include "vault/scrub.h"
 
+#define KEYRING_SLOT_PREFIX "keyring: "
+
 /* ---- keyring ---- */
 
+/* "keyring.0: slot 7 is damaged", "keyring: slot 7 is damaged in both copies, what it opens is lost". */
 static void keyring_told(void *context, const char *text)
 {
     struct sealer *sl = context;
-    bool lost = strstr(text, "lost") != NULL; /* in both copies */
+    const char *is = strstr(text, " is "), *colon = strchr(text, ':');
+    char file[SIDECAR_NAME_BYTES + 1];
 
-    sealer_tell(sl, lost ? "scrub.damaged" : "scrub.repaired", lost ? "failed" : "success", "%s%s", text,
-                lost ? "" : ", and is mended from the other copy");
+    if (strstr(text, "lost") != NULL && is != NULL) {
+        (void)snprintf(file, sizeof file, "%.*s", (int)(is - text), text);
+        scrub_report(sl, file, is + 1);
+        return;
+    }
+    (void)snprintf(file, sizeof file, "%.*s", (int)(colon != NULL ? colon - text : 0), text);
+    sealer_tell(sl, "scrub.repaired", "success", file, "%s, and is mended from the other copy", text);
+}
+
+static bool of_keyring(const struct damaged_file *d)
+{
+    return strncmp(d->name, KEYRING_SLOT_PREFIX, strlen(KEYRING_SLOT_PREFIX)) == 0;
+}
+
+/* Slots that were lost and are not any more: filled from a back-up, or erased. */
+static void keyring_whole_again(struct sealer *sl)
+{
+    struct scrub_state *st = &sl->state;
+    char file[SIDECAR_NAME_BYTES + 1];
+
+    for (size_t i = st->damaged_count; i-- > 0;) /* the last takes the place of one that goes */
+        if (of_keyring(&st->damaged[i]) && !st->damaged[i].seen) {
+            memcpy(file, st->damaged[i].name, sizeof file);
+            scrub_whole(sl, file, NULL);
+        }
 }
 
 /* Piece by piece: the lock keeps a confirm, and with it every commit, waiting. */
@@ -24,6 +51,8 @@ static bool scrub_keyring(struct sealer *sl, struct error *err)
     uint32_t first = 0, next = 0;
     bool ok, more = true;
 
+    for (size_t i = 0; i < sl->state.damaged_count; i++)
+        sl->state.damaged[i].seen = false;
     (void)pthread_mutex_lock(&sl->s->confirm_lock);
     ok = keyring_mend_headers(sl->s->keyring, keyring_told, sl, err);
     (void)pthread_mutex_unlock(&sl->s->confirm_lock);
@@ -36,6 +65,8 @@ static bool scrub_keyring(struct sealer *sl, struct error *err)
             ok = error_set(err, ERR_BUSY, "interrupted");
         first = next;
     }
+    if (ok)
+        keyring_whole_again(sl);
     return ok;
 }
 
@@ -43,7 +74,10 @@ static bool scrub_keyring(struct sealer *sl, struct error *err)
 
 static void confirm_told(void *context, const char *text)
 {
-    sealer_tell(context, "scrub.repaired", "success", "%s, and is written again", text);
+    char file[SIDECAR_NAME_BYTES + 1];
+
+    (void)snprintf(file, sizeof file, "%.*s", (int)strcspn(text, " "), text);
+    sealer_tell(context, "scrub.repaired", "success", file, "%s, and is written again", text);
 }
 
 static bool scrub_confirm(struct sealer *sl, struct error *err)
@@ -129,23 +163,25 @@ static bool scrub_tile(struct sealer *sl, const struct ledger *l, unsigned level
     struct hash hashes[TILE_HASHES], want, got;
     char name[TILE_NAME_MAX];
 
+    tile_name(level, number, name);
     if (!tile_parent(sl, l, level, number, &want))
         return true; /* said already */
     if (tile_read(&sl->s->disk, level, number, hashes)) {
         if (!tile_root(sl, hashes, &got, err))
             return false;
-        if (memcmp(got.bytes, want.bytes, HASH_BYTES) == 0)
+        if (memcmp(got.bytes, want.bytes, HASH_BYTES) == 0) {
+            scrub_whole(sl, name, NULL);
             return true;
+        }
     }
-    tile_name(level, number, name);
     if (!tile_again(sl, level, number, hashes) || !tile_root(sl, hashes, &got, err)
         || memcmp(got.bytes, want.bytes, HASH_BYTES) != 0) {
-        sealer_tell(sl, "scrub.damaged", "failed", "%s cannot be made again: what is below it is damaged", name);
+        scrub_report(sl, name, "it cannot be made again: what is below it is damaged");
         return true;
     }
     if (!tile_write(&sl->s->disk, level, number, hashes, err))
         return false;
-    sealer_tell(sl, "scrub.repaired", "success", "%s, made again from the log", name);
+    scrub_whole(sl, name, "made again from the log");
     return true;
 }
 
@@ -193,7 +229,7 @@ bool scrub_index(struct sealer *sl, uint32_t segment, uint64_t first, struct spa
     }
     if (wrong == 0)
         return true;
-    sealer_tell(sl, "scrub.repaired", "success", "ledger/index: %llu places, from log/%08u.seg",
+    sealer_tell(sl, "scrub.repaired", "success", "ledger/index", "ledger/index: %llu places, from log/%08u.seg",
                 (unsigned long long)wrong, segment);
     return disk_sync(&sl->s->disk, l->index_fd, err);
 }

@@ -2,13 +2,15 @@
 #include "vault/scrub_state.h"
 
 #include <fcntl.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/reader.h"
 
 #define STATE_NAME         "scrub"
-#define STATE_BYTES        512u
-#define STATE_SIGNED_BYTES 480u
+#define STATE_BYTES        512u /* without names of damaged files */
+#define STATE_BYTES_MAX    (STATE_BYTES + SCRUB_DAMAGED_MAX * SIDECAR_NAME_BYTES)
+#define STATE_NAMES_AT     480u
 
 _Static_assert(BODY_CLASS_COUNT <= SCRUB_STATE_CLASSES, "each class has its place in the scrub file");
 
@@ -17,10 +19,14 @@ static bool decode(struct store *s, struct span bytes, struct scrub_state *out)
     struct reader r = reader_over(bytes);
     struct scrub_state st = { 0 };
     struct span last;
+    size_t macd;
 
-    if (bytes.len != STATE_BYTES || memcmp(bytes.ptr, "FANALSCR", 8) != 0
-        || !seal_mac_fits(keyring_keys(s->keyring)->file, span_part(bytes, 0, STATE_SIGNED_BYTES),
-                          bytes.ptr + STATE_SIGNED_BYTES, HASH_BYTES)
+    if (bytes.len < STATE_BYTES || bytes.len > STATE_BYTES_MAX
+        || (bytes.len - STATE_BYTES) % SIDECAR_NAME_BYTES != 0)
+        return false;
+    macd = bytes.len - HASH_BYTES;
+    if (memcmp(bytes.ptr, "FANALSCR", 8) != 0
+        || !seal_mac_fits(keyring_keys(s->keyring)->file, span_part(bytes, 0, macd), bytes.ptr + macd, HASH_BYTES)
         || memcmp(bytes.ptr + 16, keyring_vault_id(s->keyring), VAULT_ID_BYTES) != 0)
         return false;
     read_skip(&r, 8);
@@ -34,12 +40,15 @@ static bool decode(struct store *s, struct span bytes, struct scrub_state *out)
         st.classes[c].number = read_u32le(&r);
         st.classes[c].first = read_u64le(&r);
     }
-    r = reader_over(span_part(bytes, 168, STATE_BYTES));
+    r = reader_over(span_part(bytes, 168, bytes.len - 168));
     st.rounds = read_u64le(&r);
     st.ended_us = read_u64le(&r);
     st.began_us = read_u64le(&r);
     last = read_span(&r, SIDECAR_NAME_BYTES);
     memcpy(st.last, last.ptr, last.len);
+    r = reader_over(span_part(bytes, STATE_NAMES_AT, macd - STATE_NAMES_AT));
+    while (reader_left(&r) > 0)
+        memcpy(st.damaged[st.damaged_count++].name, read_span(&r, SIDECAR_NAME_BYTES).ptr, SIDECAR_NAME_BYTES);
     *out = st;
     return true;
 }
@@ -47,7 +56,7 @@ static bool decode(struct store *s, struct span bytes, struct scrub_state *out)
 /* Without memory of its own: want of it must not look like damage. */
 enum scrub_state_read scrub_state_read(struct store *s, struct scrub_state *out)
 {
-    uint8_t bytes[STATE_BYTES];
+    uint8_t bytes[STATE_BYTES_MAX];
     char path[DISK_PATH_MAX];
     uint64_t size;
 
@@ -55,15 +64,15 @@ enum scrub_state_read scrub_state_read(struct store *s, struct scrub_state *out)
         return SCRUB_STATE_MISSING;
     disk_path(&s->disk, STATE_NAME, path);
     CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && file_size(fd, &size, NULL) && size == STATE_BYTES
-                   && file_read_at(fd, bytes, STATE_BYTES, 0, NULL) && decode(s, span_of(bytes, STATE_BYTES), out)
+    return fd >= 0 && file_size(fd, &size, NULL) && size <= STATE_BYTES_MAX
+                   && file_read_at(fd, bytes, (size_t)size, 0, NULL) && decode(s, span_of(bytes, (size_t)size), out)
                ? SCRUB_STATE_WHOLE
                : SCRUB_STATE_DAMAGED;
 }
 
 bool scrub_state_write(struct store *s, const struct scrub_state *st, struct error *err)
 {
-    struct writer w = writer_new(STATE_BYTES);
+    struct writer w = writer_new(STATE_BYTES_MAX);
     uint8_t mac[HASH_BYTES];
     bool ok;
 
@@ -82,7 +91,11 @@ bool scrub_state_write(struct store *s, const struct scrub_state *st, struct err
     write_u64le(&w, st->ended_us);
     write_u64le(&w, st->began_us);
     write_str(&w, st->last);
-    write_fill(&w, 0, STATE_SIGNED_BYTES - w.len);
+    write_fill(&w, 0, STATE_NAMES_AT - w.len);
+    for (size_t i = 0; i < st->damaged_count; i++) {
+        write_str(&w, st->damaged[i].name);
+        write_fill(&w, 0, SIDECAR_NAME_BYTES - strlen(st->damaged[i].name));
+    }
     ok = writer_ok(&w, err, "scrub file");
     if (ok) {
         seal_mac(keyring_keys(s->keyring)->file, writer_span(&w), mac);

@@ -12,6 +12,15 @@ struct class_state {
     uint64_t first;
 };
 
+#define SCRUB_DAMAGED_MAX 256u /* damaged files that are remembered and told; status names no more */
+
+/* A file that was told as damaged and not yet as whole. */
+struct damaged_file {
+    char name[SIDECAR_NAME_BYTES + 1];
+    bool told; /* in the life of this process */
+    bool seen; /* damaged in this round */
+};
+
 struct scrub_state {
     uint32_t segments; /* below: sealed */
     uint64_t cursor;   /* entries below: looked at */
@@ -19,6 +28,8 @@ struct scrub_state {
     uint64_t rounds;
     uint64_t ended_us, began_us; /* 0: never */
     char last[SIDECAR_NAME_BYTES + 1];
+    struct damaged_file damaged[SCRUB_DAMAGED_MAX];
+    size_t damaged_count;
 };
 
 enum scrub_state_read { SCRUB_STATE_WHOLE, SCRUB_STATE_MISSING, SCRUB_STATE_DAMAGED };

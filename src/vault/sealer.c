@@ -72,12 +72,13 @@ bool sealer_pace(void *sealer, uint64_t bytes)
 
 /* ---- telling ---- */
 
-void sealer_tell(struct sealer *sl, const char *event, const char *outcome, const char *format, ...)
+void sealer_tell(struct sealer *sl, const char *event, const char *outcome, const char *file, const char *format, ...)
 {
     static const uint64_t one = 1;
     struct store_event e = { .event = event, .outcome = outcome };
     va_list args;
 
+    (void)snprintf(e.file, sizeof e.file, "%s", file);
     va_start(args, format);
     (void)vsnprintf(e.detail, sizeof e.detail, format, args);
     va_end(args);
@@ -112,9 +113,9 @@ static void tell_made(struct sealer *sl, bool now)
     if (sl->made == 0 || (!now && sealer_now_ms() - sl->made_told_ms < SEALS_TOLD_MS))
         return;
     if (sl->made == 1)
-        sealer_tell(sl, "seal.made", "success", "%s", sl->made_name);
+        sealer_tell(sl, "seal.made", "success", "", "%s", sl->made_name);
     else
-        sealer_tell(sl, "seal.made", "success", "%llu files of %llu bytes, the last %s", (unsigned long long)sl->made,
+        sealer_tell(sl, "seal.made", "success", "", "%llu files of %llu bytes, the last %s", (unsigned long long)sl->made,
                     (unsigned long long)sl->made_bytes, sl->made_name);
     sl->made = sl->made_bytes = 0;
     sl->made_told_ms = sealer_now_ms();
@@ -201,13 +202,12 @@ static bool take_met(struct sealer *sl, char out[SIDECAR_NAME_BYTES + 1])
 static bool do_one(struct sealer *sl)
 {
     char name[SIDECAR_NAME_BYTES + 1];
-    struct mend_result result;
     struct error err = { 0 };
     bool did = false;
 
     sl->rate = SEAL_RATE;
     if (take_met(sl, name)) {
-        (void)scrub_file(sl, name, NULL, NULL, NULL, &result, &err);
+        scrub_met(sl, name);
         return true;
     }
     if (sl->retry_ms <= sealer_now_ms() && !sealing_next(sl, &did, &err) && err.code != ERR_BUSY) {
@@ -288,7 +288,8 @@ bool sealer_start(struct store *s, const struct scrub_options *options, struct e
     if (!seal_init(&sl->seal, &s->suite, err) || (sl->mender = mender_new(s, err)) == NULL)
         return false;
     if (scrub_state_read(s, &sl->state) == SCRUB_STATE_DAMAGED)
-        sealer_tell(sl, "scrub.damaged", "failed", "the scrub file is damaged: sealing and scrubbing begin again");
+        sealer_tell(sl, "scrub.repaired", "success", "scrub", "the scrub file was damaged: sealing and scrubbing begin again");
+    atomic_store(&s->damaged_files, sl->state.damaged_count);
     if (options == NULL)
         return true;
     sl->options = *options;

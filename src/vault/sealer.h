@@ -16,7 +16,6 @@
 #define MET_MAX            64u                  /* files that wait because a reader met damage */
 #define SEALER_EVENTS_MAX  64u                  /* events that nobody took yet */
 #define SCRUB_NAMES_MAX    4096u                /* names of a directory held at once */
-#define SCRUB_REPORTED_MAX 256u                 /* damaged files that were told: once in the life of a process */
 
 /* Names of one directory, sorted, from the last one looked at on. */
 struct name_list {
@@ -56,8 +55,6 @@ struct sealer {
     size_t directory; /* of the round */
     struct name_list list;
     bool begun_again; /* in this round: sealing, because a seal was lost */
-    char reported[SCRUB_REPORTED_MAX][SIDECAR_NAME_BYTES + 1];
-    size_t reported_count;
 };
 
 /* Reads the scrub file; with options also begins the thread. NULL options: for a repair by hand. */
@@ -73,8 +70,9 @@ void sealer_met(struct store *s, const char *name);
 uint64_t sealer_now_ms(void);
 /* pace_fn: keeps to the rate. False: stop, or somebody is in a hurry. */
 bool sealer_pace(void *sealer, uint64_t bytes);
-void sealer_tell(struct sealer *sl, const char *event, const char *outcome, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+/* file: what is damaged or repaired, or "". */
+void sealer_tell(struct sealer *sl, const char *event, const char *outcome, const char *file, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 /* Writes the scrub file if it changed: at most every STATE_EVERY_MS, or now. */
 void sealer_save(struct sealer *sl, bool now);
 
@@ -97,6 +95,15 @@ bool sealing_check_bodies(struct sealer *sl, enum body_class c, uint32_t number,
 /* Looks at a sealed file, mends it and its seal, tells. copy: NULL, or another copy's directory `vault`. */
 bool scrub_file(struct sealer *sl, const char *name, const char *copy, verify_report *report, void *context,
                 struct mend_result *out, struct error *err);
+/* A file that a reader met damage in: mended, or told. */
+void scrub_met(struct sealer *sl, const char *name);
+/*
+ * What is damaged is told once in the life of a process, and remembered in the scrub file until it is whole: that is told,
+ * too, whoever made it so. file: a name of the vault, or "keyring: slot N".
+ */
+void scrub_report(struct sealer *sl, const char *file, const char *what);
+/* It is whole. how: what to tell where nobody told it yet; NULL: it is told already, or is told only if it was damaged. */
+void scrub_whole(struct sealer *sl, const char *file, const char *how);
 /* One file of the round, if a round is due. */
 bool scrub_next(struct sealer *sl, bool *did, struct error *err);
 

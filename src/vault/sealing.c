@@ -182,11 +182,12 @@ static bool make(struct sealer *sl, struct sidecar_order *order, struct error *e
         return false;
     atomic_fetch_add(&sl->s->seals, again ? 0 : 1);
     atomic_fetch_add(&sl->s->seal_bytes, again ? 0 : size);
+    scrub_whole(sl, beside, NULL);
     sl->made++;
     sl->made_bytes += size;
     (void)snprintf(sl->made_name, sizeof sl->made_name, "%.64s", order->name);
     if (order->was_damaged)
-        sealer_tell(sl, "scrub.damaged", "failed", "%s was damaged before it was sealed", order->name);
+        scrub_report(sl, order->name, "it was damaged before it was sealed");
     return true;
 }
 

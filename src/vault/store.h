@@ -204,10 +204,16 @@ void store_status(struct store *s, struct store_status *out);
 /* Adds up disk_bytes again: reads directories, so it may take a while. Any thread. */
 void store_measure(struct store *s);
 
-/* What the background did, to be recorded by the owner: `event` and `outcome` are words of ours, detail names files. */
+#define STORE_EVENT_FILE_MAX 80u
+
+/*
+ * What the background did, to be recorded by the owner: `event` and `outcome` are words of ours, detail names files;
+ * file: the one that was found damaged or was repaired (FIELD_FILE), or empty.
+ */
 struct store_event {
     const char *event;
     const char *outcome;
+    char file[STORE_EVENT_FILE_MAX + 1];
     char detail[200];
 };
 /* The next that was not taken yet; store_event_fd() says when to ask. */

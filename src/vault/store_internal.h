@@ -306,7 +306,7 @@ bool recovery_cut(struct store *s, bool keep_parts, struct error *err);
 /* ---- recover.c ---- */
 /* Remembers what was wrong at the start. */
 void start_finding(struct store *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void start_event(struct store *s, const char *event, const char *detail);
+void start_event(struct store *s, const char *event, const char *file, const char *detail);
 /* Appends and commits them. The owner's. */
 bool start_events_record(struct store *s, struct error *err);
 

@@ -15,7 +15,7 @@
 struct views;
 
 /* Whatever changes the schema or what folding makes of a record: older views are made again. */
-#define VIEWS_VERSION 1
+#define VIEWS_VERSION 2
 
 /* The current view; ERR_NOT_FOUND where there is none, ERR_DAMAGED or ERR_SEALED where it does not open. */
 struct views *views_open(const struct disk *disk, const uint8_t key[PAGE_KEY_BYTES], struct error *err);

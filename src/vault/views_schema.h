@@ -77,6 +77,10 @@
     TABLE(tally, "name TEXT PRIMARY KEY, count INTEGER NOT NULL", "name")                                          \
     TABLE(difference, "position INTEGER PRIMARY KEY, fields TEXT NOT NULL", "position")                            \
     TABLE(day, "day INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, count INTEGER NOT NULL", "day")                   \
+    TABLE(damage,                                                                                                  \
+          "file TEXT PRIMARY KEY, state TEXT NOT NULL, position INTEGER NOT NULL, since INTEGER NOT NULL,"         \
+          " received INTEGER NOT NULL, detail TEXT NOT NULL",                                                      \
+          "file")                                                                                                  \
     TABLE(damaged, "position INTEGER PRIMARY KEY", "position")
 
 /* Of objects that somebody should look at. */

@@ -91,6 +91,11 @@ def journal(web, event):
         after = f"?after={page[-1]['position']}"
 
 
+def to_look_at(web, path):
+    """What the list says of a file."""
+    return [r["state"] for r in web.get("/api/attention") if r.get("file") and path.endswith("/" + r["file"])]
+
+
 def one_kind(tap, server, web, kind, path, bodies, random_):
     """Damage beneath a running Fanal: found by readers or by the scrub, repaired to what it was, recorded."""
     made = read(path)
@@ -103,6 +108,8 @@ def one_kind(tap, server, web, kind, path, bodies, random_):
         tap.ok(damaged and bad == 0 and refused == 0 and good > 0, f"{kind} without {how}: all {good} objects serve")
         tap.ok(f.wait_for(lambda: read(path) == made, 60, 0.2), f"{kind} without {how}: it is as it was again")
         tap.ok(f.wait_for(lambda: len(journal(web, "scrub.repaired")) > before, 30, 0.2), f"{kind} without {how}: recorded")
+    tap.ok(f.wait_for(lambda: to_look_at(web, path) == ["repaired"], 30, 0.2), f"{kind}: to look at, as repaired",
+           web.get("/api/attention"))
     tap.ok(server.run("verify", server.dir).returncode == 0, f"{kind}: verify finds nothing any more")
 
 
@@ -131,6 +138,8 @@ def beyond(tap, server, web, path, bodies):
     good, bad, refused = served(server, "2.25.7", bodies)
     tap.ok(bad == 0 and refused > 0 and good > 0, f"too much lost: {refused} refused, {good} serve, none wrong")
     tap.ok(f.wait_for(lambda: journal(web, "scrub.damaged"), 60, 0.2), "too much lost: recorded")
+    tap.ok(f.wait_for(lambda: to_look_at(web, path) == ["damaged"], 30, 0.2), "too much lost: to look at, as damaged",
+           web.get("/api/attention"))
     done = server.run("verify", server.dir)
     tap.ok(done.returncode == 1 and "not all can be repaired" in done.stdout and "record" in done.stdout,
            "too much lost: verify names file and records", done.stdout)
@@ -141,6 +150,8 @@ def beyond(tap, server, web, path, bodies):
     tap.ok(done.returncode == 1 and "stop it first (systemctl stop fanal)" in done.stderr, "a copy is not for a vault that serves", done.stderr)
     with open(path, "r+b") as file:
         file.write(made)
+    tap.ok(f.wait_for(lambda: to_look_at(web, path) == ["repaired"], 90, 0.2), "put back by hand: to look at, as repaired",
+           web.get("/api/attention"))
 
 
 def stopped(tap, server, bodies, random_):

@@ -157,6 +157,8 @@ report('yamada', 50, '血液検査', [['CRP', 'C反応性蛋白', '0.30', 'mg/dL
 report('arabic', 55, 'تحليل الدم', [['HB', 'الهيموغلوبين', '13.1', 'g/dL', '13 - 17', '', 'F'], ['XX', 'Marqueur Z', '4', '', '', 'ZZ', '']]);
 
 export const attention = [
+  { position: 4100, kind: 'file', state: 'damaged', file: 'body/images/202611-00000003.body', detail: 'body/images/202611-00000003.body: 412 sectors cannot be repaired here', received: ago(20), since: ago(20) },
+  { position: 4090, kind: 'file', state: 'repaired', file: 'log/00000002.seg', detail: 'log/00000002.seg: 3 sectors', received: ago(60), since: ago(60) },
   { position: 4021, kind: 'dicom', state: 'conflict', reason: 'pixels differ from the version received first', patient_id: '8001234', issuer: 'CHU NORD', patient_name: 'DUPONT^Marie^Claire', received: ago(235), source: 'CT1' },
   { position: 4010, kind: 'hl7', state: 'not-understood', reason: 'OBX[3]-5: value type NM holds text', message_type: 'ORU', trigger: 'R01', ack_code: 'AE', received: ago(300), source: 'LIS' },
   { position: 3950, kind: 'dicom', state: 'facts-differ', difference: 'patient_id issuer', patient_id: '8001234', issuer: 'CHU NORD', patient_name: 'DUPONT^Marie^Claire', received: ago(400), source: 'CT1' },

@@ -201,6 +201,9 @@ export interface Attention {
   trigger?: string;
   ack_code?: string;
   difference?: string; /* names of fields, with spaces between */
+  file?: string; /* kind "file": damaged or repaired, of the vault */
+  since?: number; /* when the damage was found */
+  detail?: string;
 }
 
 export interface News {

@@ -62,6 +62,7 @@ void store_events_record(struct room *room)
         struct writer more = writer_new(1024);
 
         field_put_str(&more, FIELD_DETAIL, e.detail);
+        field_put_some(&more, FIELD_FILE, span_str(e.file));
         event_record(room, e.event, NULL, e.outcome, NULL, writer_span(&more));
         if (strcmp(e.outcome, "success") != 0)
             log_warn(&room->log, "vault.finding", f_str("finding", e.detail));

@@ -521,6 +521,37 @@ TEST(a_study_sent_for_two_patients_says_so)
     fixture_done(&f);
 }
 
+/* ---- damage ---- */
+
+TEST(damage_is_to_look_at_and_says_when_it_is_repaired)
+{
+    struct fixture f;
+    const char *rows;
+
+    fixture_init(&f);
+    put_at(&f, RECORD_DICOM, 1700000000, IMAGE "patient_id=1;sop_uid=5;state=refused;reason=no study");
+    put_at(&f, RECORD_EVENT, 1700000100, "event=scrub.damaged;outcome=failed;file=log/00000001.seg;detail=3 sectors");
+    put_at(&f, RECORD_EVENT, 1700000200, "event=scrub.repaired;outcome=success;file=log/00000002.seg;detail=1 sectors");
+    put_at(&f, RECORD_EVENT, 1700000300, "event=scrub.repaired;outcome=success;detail=of no file");
+    put_at(&f, RECORD_EVENT, 1700000400, "event=sign-in.refused;actor=dr;file=log/00000003.seg");
+    CHECK(strcmp(find(&f, "query=attention;limit=2"), /* damage that stays stands first */
+                 "position=1;kind=file;state=damaged;received=1700000100000000;since=1700000100000000;"
+                 "file=log/00000001.seg;detail=3 sectors\n"
+                 "position=2;kind=file;state=repaired;received=1700000200000000;since=1700000200000000;"
+                 "file=log/00000002.seg;detail=1 sectors\n") == 0);
+    CHECK(find_count(&f, "query=attention") == 3);
+    put_at(&f, RECORD_EVENT, 1700000500, "event=scrub.damaged;outcome=failed;file=log/00000001.seg;detail=4 sectors");
+    CHECK(has(find(&f, "query=attention"), "position=5;kind=file;state=damaged;received=1700000500000000;since=1700000100000000;"));
+    put_at(&f, RECORD_EVENT, 1700000600, "event=scrub.repaired;outcome=success;file=log/00000001.seg;detail=whole");
+    rows = find(&f, "query=attention");
+    CHECK(has(rows, "position=6;kind=file;state=repaired;received=1700000600000000;since=1700000100000000;")
+          && strstr(rows, "state=damaged") == NULL);
+    put_at(&f, RECORD_EVENT, 1700000700, "event=scrub.damaged;outcome=failed;file=log/00000001.seg;detail=again");
+    CHECK(has(find(&f, "query=attention"), "position=7;kind=file;state=damaged;received=1700000700000000;since=1700000700000000;"));
+    CHECK(find_count(&f, "query=attention") == 3);
+    fixture_done(&f);
+}
+
 /* ---- the log itself ---- */
 
 TEST(sources_journal_and_status)
@@ -551,4 +582,4 @@ TESTS(T(patients_are_found_by_what_is_typed), T(the_key_is_issuer_and_identifier
       T(the_value_before_is_by_collection_time), T(observations_come_page_by_page), T(versions_of_an_instance),
       T(a_study_of_two_patients_gives_each_its_own), T(instances_lie_in_the_order_of_slices),
       T(a_study_sent_for_two_patients_says_so),
-      T(sources_journal_and_status))
+      T(damage_is_to_look_at_and_says_when_it_is_repaired), T(sources_journal_and_status))

@@ -34,7 +34,11 @@ static void generate(struct fixture *f, struct store *s)
     switch (roll(10)) {
     case 0:
         kind = RECORD_EVENT;
-        (void)snprintf(facts, sizeof facts, "event=sign-in;actor=u%u;outcome=success", patient);
+        if (roll(2))
+            (void)snprintf(facts, sizeof facts, "event=scrub.%s;file=log/%08u.seg;detail=%u sectors",
+                           roll(2) ? "damaged" : "repaired", roll(5), roll(100));
+        else
+            (void)snprintf(facts, sizeof facts, "event=sign-in;actor=u%u;outcome=success", patient);
         break;
     case 1:
         kind = roll(2) ? RECORD_FACT : RECORD_HL7;

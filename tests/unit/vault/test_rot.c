@@ -248,6 +248,52 @@ TEST(another_copy_gives_what_parity_cannot)
     rot_done(&r);
 }
 
+/* The events that the log holds of a file, oldest first: 'd' damaged, 'r' repaired. */
+static const char *told_of(struct rot *r, const char *file)
+{
+    static char told[32];
+    struct writer facts = writer_new(1 << 20);
+    struct store_status st;
+    size_t n = 0;
+
+    store_status(r->store, &st);
+    for (uint64_t p = 0; p < st.size && n + 1 < sizeof told; p++) {
+        struct entry e;
+
+        writer_reset(&facts);
+        if (!store_read_entry(r->store, p, &e, &facts, NULL) || e.kind != RECORD_EVENT)
+            continue;
+        if (span_equal(fields_text(writer_span(&facts), FIELD_FILE), span_str(file)))
+            told[n++] = span_equal(fields_text(writer_span(&facts), FIELD_EVENT), SPAN_LIT("scrub.damaged")) ? 'd' : 'r';
+    }
+    told[n] = '\0';
+    writer_done(&facts);
+    return told;
+}
+
+/* Whoever made it whole, and whatever process then finds that: a person who was told of damage is told of its end. */
+TEST(what_was_told_as_damaged_is_told_when_it_is_whole)
+{
+    struct rot r;
+
+    seed("told");
+    rot_make(&r);
+    CHECK(rot_repair(&r, NULL));
+    for (size_t f = 0; f < ROT_FILES; f++) {
+        rot_zero(&r, r.files[f], 1000, rot_size(&r, r.files[f]) - 1000);
+        CHECK_ROW(r.files[f], rot_repair(&r, NULL) && r.done.lost > 0 && strcmp(told_of(&r, r.files[f]), "d") == 0);
+        rot_reopen(&r);
+        CHECK_ROW(r.files[f], rot_repair(&r, NULL) && strcmp(told_of(&r, r.files[f]), "dd") == 0); /* by each process */
+        rot_restore(&r, r.files[f]);
+        rot_reopen(&r);
+        CHECK_ROW(r.files[f], rot_repair(&r, NULL) && strcmp(told_of(&r, r.files[f]), "ddr") == 0);
+        CHECK_ROW(r.files[f], rot_repair(&r, NULL) && strcmp(told_of(&r, r.files[f]), "ddr") == 0);
+        rot_destroy(&r, r.files[f], "", 1);
+        CHECK_ROW(r.files[f], rot_repair(&r, NULL) && strcmp(told_of(&r, r.files[f]), "ddrr") == 0);
+    }
+    rot_done(&r);
+}
+
 /* Of another vault, or of this one with other records in it: nothing of that is taken. */
 TEST(a_copy_that_is_not_ours_gives_nothing)
 {
@@ -343,7 +389,7 @@ TESTS(T(full_files_are_sealed_and_verify_clean), T(two_in_a_hundred_sectors_come
       T(a_seal_that_rots_is_named_and_made_again), T(file_and_seal_may_rot_together),
       T(a_block_lost_in_both_copies_is_found_out_again),
       T(a_file_that_is_cut_short_or_gone_comes_back_where_parity_suffices),
-      T(what_fits_its_checksum_and_not_its_hash_is_not_written), T(another_copy_gives_what_parity_cannot),
+      T(what_fits_its_checksum_and_not_its_hash_is_not_written), T(what_was_told_as_damaged_is_told_when_it_is_whole), T(another_copy_gives_what_parity_cannot),
       T(a_copy_that_is_not_ours_gives_nothing), T(damage_before_the_seal_is_told_and_a_copy_heals_it),
       T(a_back_up_without_seals_gets_them),
       T(a_repair_that_fails_anywhere_is_done_by_the_next))

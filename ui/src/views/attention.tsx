@@ -1,4 +1,4 @@
-/* "To look at": what was kept but refused, not understood, in conflict, or is not what was announced. */
+/* "To look at": what was kept but refused, not understood, in conflict, is not what was announced, or rotted on the disk. */
 import * as api from '../api';
 import { momentText } from '../format/date';
 import { nameText } from '../format/name';
@@ -14,6 +14,8 @@ const STATES: Record<string, { word: keyof Words; tone: Tone; symbol: string }> 
   'not-understood': { word: 'stateNotUnderstood', tone: 'warn', symbol: '?' },
   conflict: { word: 'stateConflict', tone: 'bad', symbol: '⚠' },
   'facts-differ': { word: 'stateFactsDiffer', tone: 'bad', symbol: '⚠' },
+  damaged: { word: 'stateDamaged', tone: 'bad', symbol: '⚠' },
+  repaired: { word: 'stateRepaired', tone: 'good', symbol: '✓' },
 };
 
 /* Differences in words, where there are some: the rest keeps the field's name. */
@@ -28,6 +30,8 @@ const DIFFERENCES: Record<string, keyof Words> = {
 
 function What({ record }: { record: Attention }) {
   const { say } = useWords();
+  if (record.kind === 'file')
+    return <>{say('kindFile')} <Sent>{record.file}</Sent><span class="dim small">n° {record.position}</span></>;
   const kind = record.kind === 'dicom' ? say('kindDicom') : record.kind === 'hl7' ? say('kindHl7') : say('kindOther');
   const type = [record.message_type, record.trigger].filter(Boolean).join('^');
   return (
@@ -39,7 +43,16 @@ function What({ record }: { record: Attention }) {
 }
 
 function Why({ record }: { record: Attention }) {
-  const { say } = useWords();
+  const { say, language } = useWords();
+  if (record.kind === 'file')
+    return (
+      <>
+        {say(record.state === 'damaged' ? 'damagedDetail' : 'repairedDetail')}
+        <span class="dim small">
+          {say('damagedSince', { when: momentText(record.since, language) })} · <Sent>{record.detail}</Sent>
+        </span>
+      </>
+    );
   if (record.state === 'conflict') return <>{say('conflictDetail')}</>;
   if (record.state !== 'facts-differ') return <Sent>{record.reason}</Sent>;
   const names = (record.difference ?? '').split(' ').map((name) => DIFFERENCES[name] ? say(DIFFERENCES[name]) : name);
@@ -81,7 +94,7 @@ export function AttentionView() {
       {records && records.length > 0 && (
         <table class="list card">
           <thead><tr>{heads.map((word) => <th key={word} scope="col">{say(word)}</th>)}</tr></thead>
-          <tbody>{records.map((record) => <Row key={record.position} record={record} />)}</tbody>
+          <tbody>{records.map((record) => <Row key={`${record.kind} ${record.position}`} record={record} />)}</tbody>
         </table>
       )}
     </main>

@@ -334,9 +334,11 @@ export async function mockFlows({ tap, open, shoot, make }) {
     await other.close();
   });
 
-  await tap.test('"to look at": refused, not understood, conflict', async () => {
+  await tap.test('"to look at": damaged, repaired, refused, not understood, conflict', async () => {
     await page.getByRole('button', { name: /À voir/ }).click();
-    await page.locator('.list tbody tr').nth(3).waitFor();
+    await page.locator('.list tbody tr').nth(5).waitFor();
+    match(await page.locator('.list tbody tr').nth(0).innerText(), /Endommagé[^]*body\/images\/202611-00000003\.body[^]*fanal repair --from[^]*Constaté/);
+    match(await page.locator('.list tbody tr').nth(1).innerText(), /Réparé[^]*log\/00000002\.seg[^]*tel qu’il a été écrit/);
     await page.getByText('n’est pas ce qui est conservé : Identifiant.').waitFor();
     await accessible(page);
     await fits(page);
