@@ -84,7 +84,7 @@ export function AttentionView() {
   const records = resource.value;
   const heads: (keyof Words)[] = ['statusColumn', 'attentionWhen', 'attentionWhat', 'attentionWhy', 'attentionWho', 'attentionFrom'];
   return (
-    <main class="attention">
+    <main class="attention" tabIndex={0}>
       <h1>{say('attentionTitle')}</h1>
       <p class="dim">{say('attentionIntro')}</p>
       <DiskDays />
