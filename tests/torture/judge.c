@@ -132,7 +132,7 @@ static bool is_own(const struct promises *p, const struct entry *e, struct span 
     return e->kind == RECORD_EVENT
            && (span_equal(event, SPAN_LIT("recovery.cut"))
                || (p->calls_failed && span_equal(event, SPAN_LIT("scrub.damaged"))
-                   && ends_with(fields_text(facts, FIELD_DETAIL), SPAN_LIT(": its seal is lost and is made again"))));
+                   && ends_with(fields_text(facts, FIELD_DETAIL), SPAN_LIT(" seal is lost and is made again"))));
 }
 
 /* Position p holds what was acknowledged there, or else one of what may be there. */
