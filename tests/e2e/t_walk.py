@@ -103,7 +103,7 @@ def main():
         for pid in first:
             os.kill(pid, signal.SIGKILL)
         tap.ok(f.wait_for(lambda: walker(server) and walker(server) != first, 20), "a walker that died is started again")
-        came, restarts = 0, 0
+        came, restarts, back = 0, 0, []
         until = time.monotonic() + 90
         while came <= last and time.monotonic() < until:
             time.sleep(4)
@@ -111,7 +111,8 @@ def main():
             server.start(60)
             restarts += 1
             before, (came, web) = came, checked(server)
-            tap.ok(came >= before, f"after a restart the walk goes on at {came}", (before, came))
+            back += [(before, came)] if came < before else []
+        tap.ok(not back, "after each restart the walk goes on where it was", back)
         tap.ok(came > last, f"every object was walked again in {restarts} restarts", (came, last))
         wrong = [r for r in server.list() if r["state"] == "facts-differ"]
         tap.ok(not wrong, "none of them is called otherwise than announced",
