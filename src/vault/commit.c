@@ -402,6 +402,16 @@ static void commit_one(struct store *s, struct batch *b)
 
 /* ---- the commit thread ---- */
 
+bool store_has_failed(struct store *s)
+{
+    bool latched;
+
+    (void)pthread_mutex_lock(&s->lock);
+    latched = s->latched != ERR_NONE;
+    (void)pthread_mutex_unlock(&s->lock);
+    return latched;
+}
+
 bool sync_error_latches(struct store *s, const struct error *err)
 {
     bool latches = err->code != ERR_NO_SPACE && err->code != ERR_MEMORY;

@@ -217,7 +217,8 @@ bool confirm_write(struct store *s, struct error *err)
     bool ok;
 
     (void)pthread_mutex_lock(&s->confirm_lock);
-    ok = keyring_flush(s->keyring, err) && ledger_flush(&s->ledger, err) && name_large(s, err) && replace_all(s, err);
+    ok = (!store_has_failed(s) || error_set(err, ERR_IO, "the store takes nothing until it is opened again"))
+         && keyring_flush(s->keyring, err) && ledger_flush(&s->ledger, err) && name_large(s, err) && replace_all(s, err);
     if (ok) {
         s->unconfirmed = false;
         s->entries_since_confirm = 0;

@@ -46,7 +46,7 @@ static bool slot_carry(struct keyring *k, const struct change *c, uint32_t numbe
         for (int i = 0; i < KEYRING_COPIES; i++)
             if (k->fd[i] >= 0 && file_read_at(k->fd[i], out, KEYRING_SLOT_BYTES, keyring_slot_offset(number), NULL))
                 return true;
-        memset(out, 0, KEYRING_SLOT_BYTES);
+        memset(out, 0xff, KEYRING_SLOT_BYTES); /* no zeros: a slot of zeros is one that was never made */
         return true;
     }
     return c->binding.master_generation == k->binding.master_generation

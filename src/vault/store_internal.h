@@ -227,6 +227,7 @@ void commit_stop(struct store *s); /* commits and confirms what is pending, ends
 bool segment_create(struct store *s, uint32_t number, uint64_t first_position, const struct hash *previous,
                     struct error *err);
 bool sync_error_latches(struct store *s, const struct error *err);
+bool store_has_failed(struct store *s); /* latched; takes the lock */
 /* Waits until the keyring has a ready slot for the unit. The owner's. */
 bool slot_for_unit(struct store *s, struct span unit, uint32_t *slot, struct error *err);
 

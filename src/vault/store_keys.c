@@ -62,9 +62,7 @@ static bool change_begin(struct store *s, struct error *err)
     if (s->read_only)
         return error_set(err, ERR_USAGE, "the store is open for reading only");
     (void)pthread_mutex_lock(&s->confirm_lock);
-    (void)pthread_mutex_lock(&s->lock);
-    latched = s->latched != ERR_NONE;
-    (void)pthread_mutex_unlock(&s->lock);
+    latched = store_has_failed(s);
     if (!latched)
         return true;
     (void)pthread_mutex_unlock(&s->confirm_lock);
@@ -74,9 +72,9 @@ static bool change_begin(struct store *s, struct error *err)
 /* Of what can fail, only a file call leaves it open what is on disk. */
 static bool change_end(struct store *s, bool ok, const struct error *err)
 {
-    (void)pthread_mutex_unlock(&s->confirm_lock);
     if (!ok && err->code == ERR_IO)
         (void)sync_error_latches(s, err);
+    (void)pthread_mutex_unlock(&s->confirm_lock); /* a confirm that waits for it has to find the latch */
     return ok;
 }
 
