@@ -269,7 +269,8 @@ def run_long(base, listing, reps, rows):
     for rep in range(reps):
         for kind in (Floor, Fanal) + ((Before,) if Before.program else ()):
             server = kind(base)
-            server.limits = f"[store]\nbody_file_size = {LONG_FILE}\n"
+            if kind is Fanal: # an older one may not know the section
+                server.limits = f"[store]\nbody_file_size = {LONG_FILE}\n"
             server.start()
             row = push(server, 4, listing, LONG_ROUNDS)
             row.update(load="long", associations=4, rep=rep)
