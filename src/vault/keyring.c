@@ -104,6 +104,19 @@ void keyring_bind(struct keyring *k)
     memcpy(k->binding.vault_id, info.vault_id, VAULT_ID_BYTES);
 }
 
+/* Slots of the longer copy. */
+static uint32_t slots_there(const struct keyring *k)
+{
+    uint64_t most = 0, size;
+
+    for (int i = 0; i < KEYRING_COPIES; i++)
+        if (k->fd[i] >= 0 && file_size(k->fd[i], &size, NULL) && size > most)
+            most = size;
+    return most <= KEYRING_HEADER_BYTES
+               ? 0
+               : (uint32_t)((most - KEYRING_HEADER_BYTES + KEYRING_SLOT_BYTES - 1) / KEYRING_SLOT_BYTES);
+}
+
 /* Up to SLOTS_READ slots of one copy from `first` on; returns how many there are. Missing bytes read as zeros. */
 static uint32_t read_slots(int fd, uint32_t first, uint8_t *out)
 {
@@ -132,15 +145,15 @@ enum slot_verdict { SLOT_SAME, SLOT_HEAL, SLOT_MAKE, SLOT_DAMAGED_0, SLOT_DAMAGE
  * Compares the two copies of a slot; *best is the one to believe (NULL where lost). An unfinished growth or assignment
  * is to be healed from the believed one; what cannot have come from a cut between two writes is damage.
  */
-static enum slot_verdict slot_judge(const struct slot_binding *binding, uint32_t number, const uint8_t *a,
-                                    const uint8_t *b, const uint8_t **best)
+static enum slot_verdict slot_judge(const struct keyring *k, uint32_t number, const uint8_t *a, const uint8_t *b,
+                                    const uint8_t **best)
 {
-    bool a_valid = slot_is_valid(binding, number, a);
-    bool b_valid = slot_is_valid(binding, number, b);
+    bool a_valid = slot_is_valid(&k->binding, number, a);
+    bool b_valid = slot_is_valid(&k->binding, number, b);
 
     *best = NULL;
     if (!a_valid && !b_valid)
-        return is_zero(a) && is_zero(b) ? SLOT_MAKE : SLOT_LOST;
+        return number >= k->made && is_zero(a) && is_zero(b) ? SLOT_MAKE : SLOT_LOST;
     if (a_valid && b_valid) {
         *best = b[4] > a[4] ? b : a;
         return memcmp(a, b, KEYRING_SLOT_BYTES) == 0 ? SLOT_SAME : SLOT_HEAL;
@@ -193,6 +206,27 @@ static bool slot_load(struct keyring *k, uint32_t number, const uint8_t *best, s
     return true;
 }
 
+/*
+ * Where an unfinished growth may begin: behind the last slot that is in use, and among the last KEYRING_BATCH. Zeros
+ * before that are not slots that were never made, but slots that are gone: a fresh key there would hide the loss.
+ */
+static uint32_t made_slots(struct keyring *k, uint8_t *a, uint8_t *b)
+{
+    uint32_t there = slots_there(k), from = there < KEYRING_BATCH ? 0 : there - KEYRING_BATCH;
+    const uint8_t *best;
+
+    if (from == 0)
+        return there; /* the first batch is made whole, or not at all */
+    (void)read_slots(k->fd[0], from, a);
+    (void)read_slots(k->fd[1], from, b);
+    for (uint32_t i = there - from; i-- > 0;) {
+        (void)slot_judge(k, from + i, a + (size_t)i * KEYRING_SLOT_BYTES, b + (size_t)i * KEYRING_SLOT_BYTES, &best);
+        if (best != NULL && best[4] != SLOT_READY)
+            return from + i + 1;
+    }
+    return from;
+}
+
 bool keyring_mend_slots(struct keyring *k, uint32_t first, uint32_t *next, keyring_finding *report, void *context,
                         struct error *err)
 {
@@ -205,11 +239,13 @@ bool keyring_mend_slots(struct keyring *k, uint32_t first, uint32_t *next, keyri
         uint32_t in_a = read_slots(k->fd[0], first, a), in_b = read_slots(k->fd[1], first, b);
 
         got = in_a > in_b ? in_a : in_b;
+        if (first + got > k->count) /* behind them is what a growth that failed has left */
+            got = first < k->count ? k->count - first : 0;
     }
     for (uint32_t i = 0; ok && i < got; i++) {
         const uint8_t *best;
-        enum slot_verdict v = slot_judge(&k->binding, first + i, a + (size_t)i * KEYRING_SLOT_BYTES,
-                                         b + (size_t)i * KEYRING_SLOT_BYTES, &best);
+        enum slot_verdict v =
+            slot_judge(k, first + i, a + (size_t)i * KEYRING_SLOT_BYTES, b + (size_t)i * KEYRING_SLOT_BYTES, &best);
 
         if (v >= SLOT_DAMAGED_0)
             report_slot(report, context, v, first + i);
@@ -231,6 +267,8 @@ static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *repor
 
     if (!ok)
         (void)error_set(err, ERR_MEMORY, "no memory to read the keyring");
+    if (ok && load)
+        k->made = made_slots(k, a, b);
     for (; ok && got == SLOTS_READ; first += got) {
         uint32_t in_a = read_slots(k->fd[0], first, a);
         uint32_t in_b = read_slots(k->fd[1], first, b);
@@ -238,8 +276,8 @@ static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *repor
         got = in_a > in_b ? in_a : in_b;
         for (uint32_t i = 0; ok && i < got; i++) {
             const uint8_t *best;
-            enum slot_verdict v = slot_judge(&k->binding, first + i, a + (size_t)i * KEYRING_SLOT_BYTES,
-                                             b + (size_t)i * KEYRING_SLOT_BYTES, &best);
+            enum slot_verdict v =
+                slot_judge(k, first + i, a + (size_t)i * KEYRING_SLOT_BYTES, b + (size_t)i * KEYRING_SLOT_BYTES, &best);
 
             if ((v == SLOT_HEAL || v == SLOT_MAKE) && heal)
                 ok = slot_heal(k, first + i, best, err);
@@ -248,8 +286,11 @@ static bool walk(struct keyring *k, bool load, bool heal, keyring_finding *repor
             ok = ok && (!load || slot_load(k, first + i, best, err));
         }
     }
-    if (ok && load)
+    if (ok && load) {
         k->count = first;
+        if (heal)
+            k->made = first;
+    }
     free(a);
     free(b);
     return ok;
@@ -358,6 +399,20 @@ static bool assign(struct keyring *k, const uint8_t tag[UNIT_TAG_BYTES], uint32_
     return true;
 }
 
+/* With the lock held: the next slot a unit may have. One that neither copy holds whole is passed over: it has no key.
+ */
+static bool next_slot(struct keyring *k, uint32_t *slot)
+{
+    uint8_t bytes[KEYRING_SLOT_BYTES];
+
+    for (; k->next_ready < k->count; k->next_ready++)
+        if (keyring_slot_read(k, k->next_ready, bytes, NULL) && bytes[4] == SLOT_READY) {
+            *slot = k->next_ready;
+            return true;
+        }
+    return false;
+}
+
 bool keyring_slot_of(struct keyring *k, struct span unit, uint32_t *slot, struct error *err)
 {
     uint8_t tag[UNIT_TAG_BYTES];
@@ -366,10 +421,7 @@ bool keyring_slot_of(struct keyring *k, struct span unit, uint32_t *slot, struct
     keyring_unit_tag(k, unit, tag);
     (void)pthread_mutex_lock(&k->lock);
     if (!unit_map_get(&k->map, tag, slot)) {
-        if (k->next_ready >= k->count)
-            ok = error_set(err, ERR_BUSY, "no data key is ready");
-        else if ((ok = assign(k, tag, k->next_ready, err)))
-            *slot = k->next_ready - 1;
+        ok = next_slot(k, slot) ? assign(k, tag, *slot, err) : error_set(err, ERR_BUSY, "no data key is ready");
     }
     (void)pthread_mutex_unlock(&k->lock);
     return ok;
@@ -469,7 +521,7 @@ bool keyring_grow(struct keyring *k, struct error *err)
     if (!ok)
         return error_within(err, "keyring");
     (void)pthread_mutex_lock(&k->lock);
-    k->count = first + KEYRING_BATCH;
+    k->count = k->made = first + KEYRING_BATCH;
     (void)pthread_mutex_unlock(&k->lock);
     return true;
 }
@@ -486,31 +538,41 @@ static bool write_assigned(struct keyring *k, int copy, const struct dirty_slot 
     return disk_write_at(k->disk, k->fd[copy], span_of(slot, sizeof slot), keyring_slot_offset(d->slot), err);
 }
 
+/* The i-th assignment that waits to be written; more may be added behind it at any time. */
+static struct dirty_slot dirty_at(struct keyring *k, size_t i)
+{
+    struct dirty_slot d;
+
+    (void)pthread_mutex_lock(&k->lock);
+    d = k->dirty[i];
+    (void)pthread_mutex_unlock(&k->lock);
+    return d;
+}
+
+/* They leave the list once both copies hold them: after a failure all of them are still there. */
 bool keyring_flush(struct keyring *k, struct error *err)
 {
-    struct dirty_slot *work;
     size_t count;
     bool ok = true;
 
     (void)pthread_mutex_lock(&k->lock);
-    work = k->dirty;
     count = k->dirty_count;
-    k->dirty = NULL;
-    k->dirty_count = k->dirty_cap = 0;
     (void)pthread_mutex_unlock(&k->lock);
     for (int copy = 0; ok && count > 0 && copy < KEYRING_COPIES; copy++) {
-        for (size_t i = 0; ok && i < count; i++)
-            ok = write_assigned(k, copy, &work[i], err);
+        for (size_t i = 0; ok && i < count; i++) {
+            struct dirty_slot d = dirty_at(k, i);
+
+            ok = write_assigned(k, copy, &d, err);
+        }
         ok = ok && disk_sync(k->disk, k->fd[copy], err);
     }
-    if (!ok) { /* they stay to be written: back in front of what came since */
-        (void)pthread_mutex_lock(&k->lock);
-        for (size_t i = 0; i < count; i++)
-            (void)assign(k, work[i].tag, work[i].slot, NULL);
-        (void)pthread_mutex_unlock(&k->lock);
-    }
-    free(work);
-    return ok;
+    if (!ok || count == 0)
+        return ok;
+    (void)pthread_mutex_lock(&k->lock);
+    k->dirty_count -= count;
+    memmove(k->dirty, k->dirty + count, k->dirty_count * sizeof *k->dirty);
+    (void)pthread_mutex_unlock(&k->lock);
+    return true;
 }
 
 bool keyring_check(struct keyring *k, keyring_finding *report, void *context, struct error *err)

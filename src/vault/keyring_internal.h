@@ -30,6 +30,7 @@ struct keyring {
     struct slot_binding binding;
     int fd[KEYRING_COPIES];
     uint32_t count;      /* slots that both copies hold */
+    uint32_t made;       /* slots before this one were made: zeros there are a loss, not an unfinished growth */
     uint32_t next_ready; /* every slot from here on is ready */
     struct unit_map map;
     struct dirty_slot {

@@ -184,5 +184,131 @@ TEST(one_copy_is_enough_and_the_other_is_named)
     }
 }
 
+/* Writes `len` bytes of `value` at `at` into both copies. */
+static void spoil(struct ring *r, off_t at, size_t len, int value)
+{
+    uint8_t bytes[KEYRING_SLOT_BYTES * 4];
+    char path[128];
+
+    memset(bytes, value, sizeof bytes);
+    for (int copy = 0; copy < 2; copy++) {
+        int fd;
+
+        snprintf(path, sizeof path, "%s/keyring.%d", r->dir, copy);
+        fd = open(path, O_RDWR);
+        if (fd < 0 || pwrite(fd, bytes, len, at) != (ssize_t)len)
+            abort();
+        close(fd);
+    }
+}
+
+#define SLOT_AT(n) (KEYRING_HEADER_BYTES + (off_t)(n)*KEYRING_SLOT_BYTES)
+
+/* Zeros are no excuse: only where a growth can have been cut is a slot made that neither copy holds. */
+TEST(zeros_in_both_copies_are_a_loss_and_are_not_made_anew)
+{
+    const struct {
+        const char *name;
+        unsigned units, slot;
+        bool lost;
+    } rows[] = {
+        { "the signing key", 3, 0, true },
+        { "a slot in use", 3, 2, true },
+        { "a ready slot of the first batch", 3, 100, true },
+        { "a slot in use of an older batch", 300, 7, true },
+        { "a slot in use of the last batch", 300, 290, true },
+        { "a ready slot of the last batch", 300, 400, false },
+    };
+    EACH(row, rows)
+    {
+        struct error err = { 0 };
+        struct keyring *k;
+        struct ring r;
+        char text[32], want[100];
+        uint8_t key[KEY_BYTES];
+        uint32_t slot;
+
+        ring_init(&r);
+        k = ring_open(&r, TEST_SECRET, &err);
+        for (unsigned i = 0; i < row->units; i++)
+            while (!keyring_slot_of(k, unit_of(i, text), &slot, &err))
+                CHECK_OK(err, keyring_grow(k, &err));
+        CHECK(keyring_flush(k, &err));
+        keyring_close(k);
+        spoil(&r, SLOT_AT(row->slot), KEYRING_SLOT_BYTES, 0);
+        snprintf(want, sizeof want, "keyring: slot %u is damaged in both copies, what it opens is lost\n", row->slot);
+        k = ring_open(&r, TEST_SECRET, &err);
+        CHECK_OK(err, k != NULL);
+        CHECK_ROW(row->name, strcmp(findings, row->lost ? want : "") == 0);
+        CHECK_ROW(row->name, keyring_data_key(k, &r.seal, row->slot, key, &err) == !row->lost);
+        findings[0] = '\0';
+        CHECK(keyring_check(k, note, NULL, &err));
+        CHECK_ROW(row->name, strcmp(findings, row->lost ? want : "") == 0);
+        keyring_close(k);
+        ring_done(&r);
+    }
+}
+
+TEST(a_lost_slot_is_given_to_no_unit)
+{
+    struct error err = { 0 };
+    struct keyring *k;
+    struct ring r;
+    uint8_t key[KEY_BYTES];
+    uint32_t slot;
+
+    ring_init(&r);
+    spoil(&r, SLOT_AT(1), 2 * KEYRING_SLOT_BYTES, 0x5a);
+    k = ring_open(&r, TEST_SECRET, &err);
+    CHECK(keyring_slot_of(k, SPAN_LIT("study:1"), &slot, &err) && slot == 3);
+    CHECK_OK(err, keyring_data_key(k, &r.seal, slot, key, &err));
+    spoil(&r, SLOT_AT(4), KEYRING_SLOT_BYTES, 0); /* while it is open */
+    CHECK(keyring_slot_of(k, SPAN_LIT("study:2"), &slot, &err) && slot == 5);
+    keyring_close(k);
+    ring_done(&r);
+}
+
+static bool refused;
+
+static ssize_t write_or_refuse(void *context, int fd, const void *bytes, size_t len, off_t at)
+{
+    (void)context;
+    if (refused) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return pwrite(fd, bytes, len, at);
+}
+
+/* A unit whose slot was closed goes on in another one, also where writing them failed in between. */
+TEST(a_flush_that_fails_brings_no_closed_slot_back)
+{
+    struct file_ops ops = file_ops_system;
+    uint8_t tag[KEYRING_TAG_BYTES];
+    struct error err = { 0 };
+    uint32_t old, now, again;
+    struct keyring *k;
+    struct ring r;
+
+    ring_init(&r);
+    ops.pwrite = write_or_refuse;
+    r.disk.ops = &ops;
+    k = ring_open(&r, TEST_SECRET, &err);
+    CHECK(keyring_slot_of(k, SPAN_LIT("study:1"), &old, &err));
+    keyring_unit_tag(k, SPAN_LIT("study:1"), tag);
+    CHECK(keyring_close_slot(k, old, tag, &err));
+    CHECK(keyring_slot_of(k, SPAN_LIT("study:1"), &now, &err) && now != old);
+    refused = true;
+    CHECK(!keyring_flush(k, &err) && err.code == ERR_NO_SPACE);
+    refused = false;
+    CHECK(keyring_slot_of(k, SPAN_LIT("study:1"), &again, &err) && again == now);
+    CHECK_OK(err, keyring_flush(k, &err)); /* nothing was forgotten */
+    CHECK(keyring_slot_state(k, old) == SLOT_ASSIGNED && keyring_slot_state(k, now) == SLOT_ASSIGNED);
+    keyring_close(k);
+    ring_done(&r);
+}
+
 TESTS(T(a_wrong_secret_does_not_open), T(a_passphrase_opens_what_it_made), T(a_unit_keeps_its_slot_and_key),
-      T(an_assignment_that_was_not_written_comes_back_from_the_log), T(one_copy_is_enough_and_the_other_is_named))
+      T(an_assignment_that_was_not_written_comes_back_from_the_log), T(one_copy_is_enough_and_the_other_is_named),
+      T(zeros_in_both_copies_are_a_loss_and_are_not_made_anew), T(a_lost_slot_is_given_to_no_unit),
+      T(a_flush_that_fails_brings_no_closed_slot_back))
