@@ -174,8 +174,11 @@ static bool explore(const struct run *r, const struct scenario *s, struct hash_s
     for (unsigned i = 0; i < WORKERS; i++) {
         ok = gather(from[i], &sum, &distinct) && ok;
         close(from[i]);
-        if (waitpid(pids[i], &status, 0) != pids[i] || status != 0)
+        if (waitpid(pids[i], &status, 0) != pids[i] || status != 0) {
+            printf("# %s: worker %u died: %s %d\n", s->name, i, WIFSIGNALED(status) ? "signal" : "exit status",
+                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
             ok = false;
+        }
     }
     ok = ok && sum.failed == 0 && sum.nonces.repeats == 0;
     printf("# %s: %zu distinct disks after %llu deeds, judged %llu times, %llu recoveries cut again; "

@@ -8,7 +8,7 @@
 #include "hash_set.h"
 #include "vault/bulk.h"
 
-#define CONTEXTS_MAX 4096 /* whose key is remembered; a power of two */
+#define CONTEXTS_MAX 4096 /* alive at once, whose key is remembered; a power of two */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hash_set pairs;
@@ -26,6 +26,8 @@ int __wrap_EVP_EncryptInit_ex(EVP_CIPHER_CTX *c, const EVP_CIPHER *type, ENGINE 
                               const uint8_t *iv);
 int __wrap_EVP_EncryptInit_ex2(EVP_CIPHER_CTX *c, const EVP_CIPHER *type, const uint8_t *key, const uint8_t *iv,
                                const OSSL_PARAM params[]);
+void __real_EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *c);
+void __wrap_EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *c);
 
 static uint64_t short_hash(const void *a, size_t a_len, const void *b, size_t b_len)
 {
@@ -41,18 +43,49 @@ static uint64_t short_hash(const void *a, size_t a_len, const void *b, size_t b_
     return h;
 }
 
-/* With the lock held: where the context's key is kept. A context that is freed leaves its place to the next there. */
+static size_t home_of(const EVP_CIPHER_CTX *c)
+{
+    return ((uintptr_t)c >> 4) & (CONTEXTS_MAX - 1);
+}
+
+static size_t behind(size_t at)
+{
+    return (at + 1) & (CONTEXTS_MAX - 1);
+}
+
+/* With the lock held: where the context's key is kept. */
 static uint64_t *key_of(const EVP_CIPHER_CTX *c)
 {
-    size_t at = ((uintptr_t)c >> 4) & (CONTEXTS_MAX - 1);
+    size_t at = home_of(c);
 
-    for (size_t i = 0; i < CONTEXTS_MAX; i++, at = (at + 1) & (CONTEXTS_MAX - 1)) {
+    for (size_t i = 0; i < CONTEXTS_MAX; i++, at = behind(at)) {
         if (keys[at].context == NULL)
             keys[at].context = c;
         if (keys[at].context == c)
             return &keys[at].key;
     }
     abort();
+}
+
+/* With the lock held: the context is gone. Those behind that were pushed along by it move up. */
+static void forget(const EVP_CIPHER_CTX *c)
+{
+    size_t hole = home_of(c);
+
+    while (keys[hole].context != c) {
+        if (keys[hole].context == NULL)
+            return; /* it never had a key */
+        hole = behind(hole);
+    }
+    for (size_t at = behind(hole); keys[at].context != NULL; at = behind(at)) {
+        size_t from_home = (at - home_of(keys[at].context)) & (CONTEXTS_MAX - 1);
+
+        if (from_home < ((at - hole) & (CONTEXTS_MAX - 1)))
+            continue; /* it is nearer to its home than the hole is */
+        keys[hole] = keys[at];
+        hole = at;
+    }
+    keys[hole].context = NULL;
 }
 
 static void remember_pair(uint64_t key, const uint8_t nonce[12])
@@ -88,6 +121,16 @@ int __wrap_EVP_EncryptInit_ex2(EVP_CIPHER_CTX *c, const EVP_CIPHER *type, const 
 {
     remember(c, key, iv);
     return __real_EVP_EncryptInit_ex2(c, type, key, iv, params);
+}
+
+void __wrap_EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *c)
+{
+    if (c != NULL) {
+        pthread_mutex_lock(&lock);
+        forget(c);
+        pthread_mutex_unlock(&lock);
+    }
+    __real_EVP_CIPHER_CTX_free(c);
 }
 
 /* … and Intel's library, which the store uses for what is long. */
