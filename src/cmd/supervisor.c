@@ -31,6 +31,7 @@ struct process {
     unsigned quick_deaths; /* in a row */
     uint64_t kill_ms;      /* 0, or when it is killed that has hung up and does not end */
     bool has_served;       /* said READY at least once */
+    bool killed;           /* and not reaped yet: it is said and done once */
     const char *name;      /* of the role that runs in it */
 };
 
@@ -83,8 +84,9 @@ static bool is_sealed(const struct supervisor *s, const struct process *p)
 
 static void process_kill(struct supervisor *s, struct process *p, const char *why)
 {
-    if (p->pid <= 0)
+    if (p->pid <= 0 || p->killed)
         return;
+    p->killed = true;
     log_warn(&s->log, "role.killed", f_str("name", p->plan->name), f_uint("number", p->plan->number),
              f_str("reason", why));
     (void)kill(p->pid, SIGKILL); /* it is our child and not reaped yet, so the number is its own */
@@ -246,6 +248,7 @@ static void process_died(struct supervisor *s, struct process *p, int status)
     channel_close(&p->control);
     p->pid = 0;
     p->kill_ms = 0;
+    p->killed = false;
     p->state = PROCESS_WAITS;
     p->quick_deaths = now(s) - p->start_ms >= SUPERVISOR_HEALTHY_MS ? 0 : p->quick_deaths + 1;
     p->start_ms = now(s) + restart_delay_ms(p);

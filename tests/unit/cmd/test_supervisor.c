@@ -359,6 +359,7 @@ TEST(what_does_not_stop_is_killed)
     const struct role_plan roles[] = { VAULT, { .name = "deaf", .kind = PROCESS_LENS } };
 
     const struct clock hurried = { .wall_us = clock_system.wall_us, .monotonic_ms = hurried_ms };
+    const char *said;
 
     supervisor_clock = &hurried;
     start(roles, 2, NULL, 0);
@@ -366,6 +367,8 @@ TEST(what_does_not_stop_is_killed)
     CHECK(saw("role.ready process=supervisor name=deaf", 1) && saw("role.ready process=supervisor name=vault", 1));
     (void)stop(); /* the vault has few real milliseconds left: it may be late too */
     CHECK(saw("role.killed process=supervisor name=deaf", 1) && saw("test.stopped", 1));
+    said = strstr(running.text, "role.killed process=supervisor name=deaf");
+    CHECK(strstr(said + 1, "role.killed process=supervisor name=deaf") == NULL); /* once, however long it takes to die */
 }
 
 TEST(a_role_that_says_too_much_is_killed)
