@@ -121,7 +121,7 @@ static void report(const struct restored *r)
 static int open_beside(const char *dir, char path[PATH_MAX], struct error *err)
 {
     int fd = path_join(path, PATH_MAX, dir, "fanal.conf.restored", err)
-                 ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)
+                 ? open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)
                  : -1;
 
     if (fd < 0)
@@ -147,7 +147,8 @@ static bool restore(const char *file, const char *dir, const char *key_file, boo
     if (!ok)
         return false;
     report(&r);
-    ok = file_write_all(fd, writer_span(&r.conf), err) && file_sync(fd, err);
+    ok = (ftruncate(fd, 0) == 0 || error_errno(err, "%s", path)) && file_write_all(fd, writer_span(&r.conf), err)
+         && file_sync(fd, err);
     if (ok)
         (void)printf("the configuration of then is %s\n", path);
     writer_done(&r.conf);

@@ -15,13 +15,14 @@
 #include "base/file.h"
 #include "record/field.h"
 #include "vault/sealer.h"
+#include "vault/store_backup.h"
 
 static const char *const directories[] = { ".",           "log",          "body",
                                            "body/images", "body/results", "body/recordings",
                                            "body/held",   "body/large",   "ledger",
                                            "ledger/tile", "cut" };
 
-static bool disk_init(struct disk *d, const struct tuning *t, const char *dir, struct error *err)
+bool store_files(struct disk *d, const struct tuning *t, const char *dir, struct error *err)
 {
     d->ops = t->files != NULL ? t->files : &file_ops_system;
     d->context = t->files_context;
@@ -63,7 +64,7 @@ struct store *store_alloc(const char *dir, const struct store_options *o, struct
     (void)pthread_cond_init(&s->sync_done, NULL);
     (void)pthread_condattr_destroy(&monotonic);
     s->reserve_bytes = o->reserve_bytes;
-    if (disk_init(&s->disk, &s->tuning, dir, err) && seal_suite_init(&s->suite, err)
+    if (store_files(&s->disk, &s->tuning, dir, err) && seal_suite_init(&s->suite, err)
         && seal_init(&s->owner_seal, &s->suite, err) && seal_init(&s->commit_seal, &s->suite, err))
         return s;
     store_close(s);
@@ -132,17 +133,17 @@ bool store_create(const char *dir, const struct store_options *options, struct e
 
 /* ---- opening and closing ---- */
 
-bool store_lock(struct store *s, struct error *err)
+bool store_lock(const struct disk *d, bool shared, int *fd, struct error *err)
 {
     char path[DISK_PATH_MAX];
 
-    disk_path(&s->disk, "lock", path);
-    s->lock_fd = s->read_only ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (s->lock_fd < 0)
-        s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (s->lock_fd < 0)
+    disk_path(d, "lock", path);
+    *fd = shared ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (*fd < 0)
+        *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
         return error_errno(err, "%s", path);
-    if (flock(s->lock_fd, (s->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
+    if (flock(*fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
         return errno == EWOULDBLOCK ? error_set(err, ERR_BUSY, "another process has the store open")
                                     : error_errno(err, "flock");
     return true;
@@ -243,6 +244,9 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
         return error_set(err, ERR_USAGE, "%s is a twin: fanal promote makes it a first machine", s->disk.root);
     if (!o->promoting && disk_exists(&s->disk, "promoting"))
         return error_set(err, ERR_USAGE, "%s was being promoted: give fanal promote again", s->disk.root);
+    if (!o->restoring && disk_exists(&s->disk, RESTORING_NAME))
+        return error_set(err, ERR_USAGE, "the keys of %s were being put back: give fanal restore-keys again",
+                         s->disk.root);
     if (!disk_exists(&s->disk, "keyring.0") && !disk_exists(&s->disk, "keyring.1"))
         return error_set(err, ERR_NOT_FOUND, "%s holds no store", s->disk.root);
     if (is_half_made(s))
@@ -250,7 +254,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
                          s->disk.root);
     if (!space_init(&s->space, &s->disk, s->clock, s->reserve_bytes, err))
         return false;
-    if (!store_lock(s, err))
+    if (!o->restoring && !store_lock(&s->disk, s->read_only, &s->lock_fd, err))
         return false;
     s->keyring = keyring_open(&s->disk, &s->suite, o->secret, s->read_only, keyring_says, s, err);
     if (s->keyring == NULL || !ledger_open(&s->ledger, &s->disk, s->read_only, err) || !recover(s, err))

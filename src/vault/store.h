@@ -32,6 +32,7 @@ struct store_options {
     bool read_only;              /* verify, list on a store that nobody serves: cuts nothing, writes nothing */
     uint64_t reserve_bytes;      /* free space that objects leave alone; 0: vault/space.h's default */
     bool promoting;              /* a promotion that goes on: twin.h */
+    bool restoring;              /* keys are being put back, by who holds the lock: store_backup.h */
     const struct tuning *tuning; /* vault/tuning.h, for tests; NULL: as a service has it */
     const struct scrub_options *scrub; /* NULL: no background: nothing is sealed, scrubbed or mended */
 };

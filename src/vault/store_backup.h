@@ -14,6 +14,8 @@
 #define BACKUP_NOTE_MAX     ((size_t)4096) /* of a checkpoint */
 #define BACKUP_LOST_MAX     16             /* slots named as lost; the others are counted */
 
+#define RESTORING_NAME "restoring" /* in the vault's directory: keys are being put back */
+
 /* What a back-up says of itself in clear. */
 struct backup_info {
     struct key_backup backup; /* id, made, expires, generation */
@@ -39,9 +41,11 @@ struct restored {
 
 /*
  * Puts the keyring of a back-up into dir/vault, whose own has no whole header any more; with force in place of a whole
- * one, and from an expired back-up. Then the log is walked, so that no slot that it uses is given away again.
+ * one, and from an expired back-up. Then the log is walked, so that no slot that it uses is given away again. From the
+ * first change until that is done vault/RESTORING_NAME is there and no store opens (ERR_USAGE): after an error or a power
+ * cut the call is made again, with this back-up or another.
  * ERR_SEALED for a wrong secret, ERR_REFUSED for a back-up of another vault or one that has expired, ERR_EXISTS where the
- * keyring is there, ERR_BUSY where the store is open, ERR_DAMAGED.
+ * keyring is there, ERR_BUSY where the store is open, ERR_USAGE for a twin, ERR_DAMAGED.
  */
 bool store_restore(const char *dir, const struct store_options *options, struct span file, bool force,
                    struct restored *out, struct error *err);

@@ -3,12 +3,12 @@
  *
  * The keyring of the back-up may be older than the log: a slot that was ready then may have been given to a unit since.
  * Its key is the same, so nothing is lost; but it must not be given away again. So the log is read once, and every slot
- * that it uses is assigned to the unit that uses it, before the store may be opened for writing.
+ * that it uses is assigned to the unit that uses it; of the others that the back-up knows none is given away either: a
+ * record that cannot be read today may use it. Until that is on disk a file says that it is not (RESTORING_NAME), and no
+ * store opens beside it: interrupted anywhere, the command is given again.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
 
 #include "base/file.h"
 #include "vault/keyring_header.h"
@@ -76,6 +76,15 @@ static bool authenticate(const struct seal_suite *suite, struct span secret, str
     return ok;
 }
 
+/* A twin's keys come from its first; a promotion has its own way to its end. */
+static bool is_plain(const struct disk *d, struct error *err)
+{
+    if (disk_exists(d, "twin") || disk_exists(d, "promoting"))
+        return error_set(err, ERR_USAGE, "%s is a twin, or was being promoted: fanal promote makes it a first machine",
+                         d->root);
+    return true;
+}
+
 /* The vault id of segment 0, in clear at 32: whose log is this? Without one there is nothing to compare. */
 static bool log_is_of(const struct disk *d, const uint8_t vault_id[VAULT_ID_BYTES], struct error *err)
 {
@@ -98,14 +107,14 @@ static bool may_restore(const struct disk *d, const struct backup_info *info, ui
 {
     struct keyring_info there;
 
-    if (!log_is_of(d, info->vault_id, err))
+    if (!is_plain(d, err) || !log_is_of(d, info->vault_id, err))
         return false;
     if (force)
         return true;
     if (info->backup.expires_us != 0 && info->backup.expires_us <= now_us)
         return error_set(err, ERR_REFUSED,
                          "the back-up has expired: what was erased since it was made could come back (--force)");
-    if (keyring_info_read(d, &there, NULL))
+    if (!disk_exists(d, RESTORING_NAME) && keyring_info_read(d, &there, NULL))
         return error_set(err, ERR_EXISTS, "the keyring is there: a back-up would put an older one in its place (--force)");
     return true;
 }
@@ -150,6 +159,12 @@ static bool first_seen(struct uses *u, uint32_t slot, struct error *err)
     return true;
 }
 
+/* What is so, however often it is asked; anything else (no memory, no descriptor) may go well the next time. */
+static bool is_lasting(enum error_code code)
+{
+    return code == ERR_DAMAGED || code == ERR_NOT_FOUND || code == ERR_ERASED;
+}
+
 /* A slot whose entry does not open keeps its number all the same: nobody else gets it. */
 static bool look_at(struct store *s, uint64_t position, struct uses *u, struct writer *entry, struct writer *clear,
                     struct error *err)
@@ -157,20 +172,19 @@ static bool look_at(struct store *s, uint64_t position, struct uses *u, struct w
     struct error why = { 0 };
     struct entry_header h;
     struct record_keys keys;
-    struct span unit, facts;
-    bool ok;
+    struct span unit = { NULL, 0 }, facts;
+    bool opened;
 
     if (!entry_at(s, ledger_address(&s->ledger, position), position, &h, entry, &why))
-        return true; /* damaged: verify names it */
+        return is_lasting(why.code) || error_set(err, why.code, "%s", why.text); /* damaged: verify names it */
     if (!first_seen(u, h.slot, &why))
         return why.code == ERR_NONE || error_set(err, why.code, "%s", why.text);
     writer_reset(clear);
-    if (!entry_open(s, &s->owner_seal, &h, writer_span(entry), clear, &unit, &facts, &keys, &why)
-        || unit.len > UNIT_TEXT_MAX)
-        return take_use(u, h.slot, (struct span){ NULL, 0 }, err);
-    ok = take_use(u, h.slot, unit, err);
+    opened = entry_open(s, &s->owner_seal, &h, writer_span(entry), clear, &unit, &facts, &keys, &why);
     seal_wipe(&keys, sizeof keys);
-    return ok;
+    if (!opened && !is_lasting(why.code))
+        return error_set(err, why.code, "%s", why.text);
+    return take_use(u, h.slot, opened && unit.len <= UNIT_TEXT_MAX ? unit : (struct span){ NULL, 0 }, err);
 }
 
 static bool walk_log(const char *dir, const struct store_options *options, struct uses *u, struct error *err)
@@ -180,7 +194,7 @@ static bool walk_log(const char *dir, const struct store_options *options, struc
     struct store *s;
     bool ok = true;
 
-    reading.read_only = true;
+    reading.read_only = reading.restoring = true;
     s = store_open(dir, &reading, err);
     if (s == NULL)
         return false;
@@ -232,53 +246,47 @@ static bool assign_used(const struct disk *d, const struct seal_suite *suite, st
         if (u->list[i].slot != 0)
             ok = ok && assign_one(k, &u->list[i], held, out, err);
     }
-    ok = ok && keyring_flush(k, err);
+    ok = ok && keyring_burn_ready(k, err) && keyring_flush(k, err);
     keyring_close(k);
     return ok;
 }
 
 /* ---- the whole of it ---- */
 
-static bool take_lock(const struct disk *d, int *fd, struct error *err)
-{
-    *fd = disk_open(d, "lock", O_RDWR | O_CREAT, err);
-    if (*fd < 0)
-        return false;
-    if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? error_set(err, ERR_BUSY, "another process has the store open")
-                                    : error_errno(err, "flock");
-    return true;
-}
-
 static bool put_back(const struct disk *d, struct span keyring, struct error *err)
 {
-    int lock = -1;
-    bool ok = take_lock(d, &lock, err) && disk_replace(d, "keyring.0", keyring, err)
-              && disk_replace(d, "keyring.1", keyring, err);
+    return disk_replace(d, RESTORING_NAME, (struct span){ NULL, 0 }, err) && disk_replace(d, "keyring.0", keyring, err)
+           && disk_replace(d, "keyring.1", keyring, err);
+}
 
-    disk_close(d, &lock);
-    return ok;
+static bool finish(const struct disk *d, struct error *err)
+{
+    return disk_unlink(d, RESTORING_NAME, err) && disk_sync_dir(d, ".", err);
 }
 
 bool store_restore(const char *dir, const struct store_options *options, struct span file, bool force,
                    struct restored *out, struct error *err)
 {
-    struct disk d = { .ops = &file_ops_system };
+    const struct tuning plain = TUNING_DEFAULT;
+    struct disk d;
     struct restored r = { .conf = writer_new(BACKUP_CONF_MAX), .checkpoint = writer_new(BACKUP_NOTE_MAX) };
     struct uses uses = { .count = 0 };
     struct backup_info info;
     struct seal_suite suite;
+    int lock = -1;
     bool ok;
 
-    if (!path_join(d.root, sizeof d.root, dir, "vault", err) || !backup_parse(file, &info, err)
+    if (!store_files(&d, options->tuning != NULL ? options->tuning : &plain, dir, err) || !backup_parse(file, &info, err)
         || !seal_suite_init(&suite, err))
         return false;
     r.backup = info.backup;
     write_span(&r.checkpoint, info.checkpoint);
     ok = authenticate(&suite, options->secret, file, &info, &r.conf, err)
-         && may_restore(&d, &info, clock_wall_us(options->clock), force, err) && put_back(&d, info.keyring, err)
+         && store_lock(&d, false, &lock, err) && may_restore(&d, &info, clock_wall_us(options->clock), force, err)
+         && put_back(&d, info.keyring, err)
          && walk_log(dir, options, &uses, err) && assign_used(&d, &suite, options->secret, &uses, &r, err)
-         && writer_ok(&r.checkpoint, err, "checkpoint");
+         && writer_ok(&r.checkpoint, err, "checkpoint") && finish(&d, err);
+    file_close(&lock);
     free(uses.seen);
     free(uses.list);
     seal_suite_done(&suite);

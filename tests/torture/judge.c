@@ -241,6 +241,14 @@ static void remember(void *context, const char *text)
         (void)error_set(err, ERR_DAMAGED, "verify: %s", text);
 }
 
+static bool claims_hold(struct store *s, const struct promises *p, struct error *err)
+{
+    for (size_t i = 0; i < p->claim_count; i++)
+        if (!p->claims[i]->claim(s, p->claims[i]->position, err))
+            return error_within(err, "a claim");
+    return true;
+}
+
 static bool holds(struct store *s, const struct promises *p, struct error *err)
 {
     struct error found = { 0 };
@@ -252,10 +260,7 @@ static bool holds(struct store *s, const struct promises *p, struct error *err)
         *err = found;
         return false;
     }
-    for (size_t i = 0; i < p->claim_count; i++)
-        if (!p->claims[i]->claim(s, p->claims[i]->position, err))
-            return error_within(err, "a claim");
-    return true;
+    return claims_hold(s, p, err);
 }
 
 /* The store is of use: it takes a record and gives it back. */
@@ -402,7 +407,7 @@ bool judge(const struct judging *j, const struct promises *p, struct error *err)
     if (s.store == NULL)
         return error_set(err, why.code, "open: %s", why.text);
     ok = holds(s.store, p, err) && (!j->views || check_views(j, p, &t, writer_span(&before), &s, err))
-         && (!j->go_on || goes_on(s.store, &position, err));
+         && (!j->go_on || (goes_on(s.store, &position, err) && claims_hold(s.store, p, err)));
     writer_done(&before);
     close_subject(&s);
     return ok && (!j->reopen || !j->go_on || holds_again(j, p, &t, position, err));

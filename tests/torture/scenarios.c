@@ -5,10 +5,13 @@
 #include "scene.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "../unit/vault/store_test.h"
 #include "twins.h"
 #include "vault/keyring.h"
+#include "vault/store_backup.h"
+#include "vault/store_internal.h"
 
 static void ignore_finding(void *context, const char *text)
 {
@@ -339,6 +342,122 @@ static void erasing(struct scene *x)
     scene_close(x);
 }
 
+/* The back-up that `restoring` restores: made when half of its units had no slot yet. */
+static struct writer back_up;
+
+static void restoring_before(struct scene *x)
+{
+    struct key_backup made;
+
+    scene_open(x);
+    put_units(x, 0, 4, 2);
+    back_up = writer_new(BACKUP_BYTES_MAX);
+    if (!store_backup(x->store, SPAN_LIT("[site]\n"), 0, &made, &back_up, NULL))
+        abort();
+    put_units(x, 4, 4, 2);
+    scene_close(x);
+}
+
+static bool restore(const char *dir, const struct tuning *t, const char *secret, bool force, struct error *err)
+{
+    struct store_options o = test_options();
+    struct restored r;
+
+    o.tuning = t;
+    o.secret = span_str(secret);
+    if (!store_restore(dir, &o, writer_span(&back_up), force, &r, err))
+        return false;
+    writer_done(&r.conf);
+    writer_done(&r.checkpoint);
+    return r.lost == 0 || error_set(err, ERR_DAMAGED, "%u slots are lost", r.lost);
+}
+
+static bool is_restoring(const char *dir)
+{
+    char path[300];
+
+    (void)snprintf(path, sizeof path, "%s/vault/" RESTORING_NAME, dir);
+    return access(path, F_OK) == 0;
+}
+
+/* No two units have one slot. */
+static bool slots_are_apart(struct store *s, uint64_t what, struct error *err)
+{
+    struct writer bytes = writer_new(1 << 20), clear = writer_new(1 << 20);
+    char owner[300][32] = { "" };
+    bool ok = true;
+
+    (void)what;
+    for (uint64_t position = 0; ok && position < store_committed_size(s); position++) {
+        struct entry_header h;
+        struct record_keys keys;
+        struct span unit, facts;
+
+        writer_reset(&clear);
+        ok = entry_at(s, ledger_address(&s->ledger, position), position, &h, &bytes, err)
+             && entry_open(s, &s->owner_seal, &h, writer_span(&bytes), &clear, &unit, &facts, &keys, err);
+        if (!ok || h.slot >= COUNT_OF(owner) || unit.len >= sizeof owner[0])
+            continue;
+        if (owner[h.slot][0] == '\0')
+            memcpy(owner[h.slot], unit.ptr, unit.len);
+        ok = span_equal(unit, span_str(owner[h.slot])) || error_set(err, ERR_DAMAGED, "slot %u is of two units", h.slot);
+    }
+    writer_done(&bytes);
+    writer_done(&clear);
+    return ok;
+}
+
+/* An older keyring takes the place of the one there is; what it does not know of is known again from the log. */
+static void restoring(struct scene *x)
+{
+    struct error err = { 0 };
+
+    scene_promise(x, slots_are_apart, 0);
+    if (!restore(x->dir, &x->tuning, x->secret, true, &err))
+        x->refused++;
+    scene_open(x);
+    put_units(x, 8, 4, 2);
+    scene_close(x);
+}
+
+/* A restore that did not end keeps the store closed; given again, it ends. */
+static bool restoring_ready(const char *dir, const struct tuning *t, const struct promises *p, struct error *err)
+{
+    struct store_options o = test_options();
+    struct error why = { 0 };
+    struct store *s;
+
+    if (!is_restoring(dir))
+        return true;
+    o.tuning = t;
+    o.secret = span_str(p->secrets[0]);
+    s = store_open(dir, &o, &why);
+    if (s != NULL) {
+        store_close(s);
+        return error_set(err, ERR_DAMAGED, "a store opens whose keys are being put back");
+    }
+    return (why.code == ERR_USAGE || error_set(err, why.code, "%s", why.text))
+           && (restore(dir, t, p->secrets[0], false, err) || error_within(err, "restoring again"));
+}
+
+static void restoring_again(struct scene *x)
+{
+    struct error err = { 0 };
+
+    if (is_restoring(x->dir) && !restore(x->dir, &x->tuning, x->secret, false, &err))
+        x->refused++;
+    if (!scene_open(x))
+        return;
+    (void)scene_put(x, RECORD_HL7, "unit:again", SCENE_SMALL);
+    (void)scene_put(x, RECORD_EVENT, "unit:and again", SCENE_NO_BODY);
+    scene_commit(x);
+}
+
+static void restoring_done(void)
+{
+    writer_done(&back_up);
+}
+
 static void creating(struct scene *x)
 {
     scene_create(x);
@@ -364,6 +483,8 @@ const struct scenario scenarios[] = {
     { .name = "promote", .before = twins_promote_before, .play = twins_promote, .from_nothing = true, .costly = true,
       .ready = twins_ready, .again = twins_again, .done = twins_done },
     { .name = "reopened", .play = reopened },
+    { .name = "restoring", .before = restoring_before, .play = restoring, .costly = true, .ready = restoring_ready,
+      .again = restoring_again, .done = restoring_done },
     { .name = "rotation", .before = rotation_before, .play = rotation, .costly = true },
     { .name = "sealing", .play = sealing, .costly = true },
     { .name = "sealing-behind", .play = sealing_behind },

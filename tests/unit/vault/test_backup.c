@@ -124,6 +124,43 @@ TEST(a_restored_keyring_opens_all_and_gives_no_slot_to_two_units)
     fixture_done(&f);
 }
 
+static void make_file(struct fixture *f, const char *name)
+{
+    char path[128];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/vault/%s", f->dir, name);
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    if (fd < 0)
+        abort();
+    close(fd);
+}
+
+/* What tests/torture does at every write, in short. */
+TEST(a_restore_that_did_not_end_keeps_the_store_closed_until_it_is_given_again)
+{
+    struct store_options o = test_options();
+    struct error err = { 0 };
+    struct fixture f;
+    uint32_t slot;
+    struct store *s;
+
+    fixture_init(&f, 0);
+    make_file(&f, RESTORING_NAME);
+    CHECK(store_open(f.dir, &o, &err) == NULL && err.code == ERR_USAGE && strstr(err.text, "restore-keys") != NULL);
+    o.read_only = true;
+    CHECK(store_open(f.dir, &o, &err) == NULL && err.code == ERR_USAGE);
+    CHECK_OK(err, restore(&f, TEST_SECRET, false, &err)); /* the keyring is there, and is not to be believed */
+    s = open_store(&f);
+    append(s, "study:5"); /* a ready slot of the back-up may be what an unreadable record uses */
+    CHECK(store_unit_slot(s, SPAN_LIT("study:5"), &slot) && slot >= KEYRING_BATCH);
+    CHECK(!restore(&f, TEST_SECRET, true, &err) && err.code == ERR_BUSY);
+    store_close(s);
+    make_file(&f, "twin");
+    CHECK(!restore(&f, TEST_SECRET, true, &err) && err.code == ERR_USAGE);
+    fixture_done(&f);
+}
+
 static void swap_files(struct fixture *a, struct fixture *b)
 {
     struct writer file = a->file;
@@ -181,5 +218,7 @@ TEST(a_cut_or_altered_back_up_is_refused)
     fixture_done(&f);
 }
 
-TESTS(T(a_restored_keyring_opens_all_and_gives_no_slot_to_two_units), T(what_must_not_be_restored_is_refused),
+TESTS(T(a_restored_keyring_opens_all_and_gives_no_slot_to_two_units),
+      T(a_restore_that_did_not_end_keeps_the_store_closed_until_it_is_given_again),
+      T(what_must_not_be_restored_is_refused),
       T(a_cut_or_altered_back_up_is_refused))
