@@ -12,14 +12,13 @@ import os
 import random
 import shutil
 import socket
-import subprocess
 import sys
 import threading
 import time
 
 import dimse
 import fanal as f
-from small_disk import Disk
+from small_disk import Disk, Image
 
 FULL = os.environ.get("FANAL_TORTURE") == "full"
 
@@ -182,38 +181,6 @@ def kills(tap):
         tap.note(f"{rounds} kills, {total} acknowledged, none lost where every round above is ok")
         done = server.run("verify", server.dir)
         tap.ok(done.returncode == 0, "verify finds nothing", done.stdout + done.stderr)
-
-
-def sh(*argv):
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
-
-
-class Image:
-    """ext4 over a loop device; cut() is what a power cut leaves."""
-
-    def __init__(self, base):
-        self.image, self.copy = os.path.join(base, "disk.img"), os.path.join(base, "cut.img")
-        self.mount, self.mount2 = os.path.join(base, "disk"), os.path.join(base, "cut")
-        os.makedirs(self.mount)
-        os.makedirs(self.mount2)
-
-    def up(self):
-        with open(self.image, "wb") as file:
-            file.truncate(1 << 30)
-        made = sh("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image)
-        return made.returncode == 0 and sh("mount", "-o", "loop", self.image, self.mount).returncode == 0
-
-    def cut(self):
-        """Copies what the block layer has now (reflink or sparse copy, within milliseconds of the call)."""
-        sh("cp", "--sparse=always", self.image, self.copy)
-
-    def remount(self):
-        return sh("mount", "-o", "loop", self.copy, self.mount2).returncode == 0
-
-    def down(self):
-        for m in (self.mount2, self.mount):
-            while os.path.ismount(m) and sh("umount", m).returncode == 0:
-                pass
 
 
 def power(tap):

@@ -8,27 +8,9 @@ import time
 
 import dimse
 import fanal as f
+from plaintexts import STANDARD_UID, encodings, values_of
 
-STANDARD_UID = re.compile(rb"^1\.2\.840\.10008\.")
 PATIENTS = [("MÜLLER^JÜRGEN", "IPP-9912345", "2.25.774411.1"), ("Yamada^Tarou", "JP-000777", "2.25.774411.2")]
-
-
-def values_of(server):
-    """Every value of 6 bytes or more that identifies a patient or an object, as the page and the list show them."""
-    values = set()
-    for r in server.list():
-        for key in ("patient_name", "patient_id", "study_uid", "series_uid", "sop_uid", "control_id"):
-            v = r.get(key) or ""
-            values |= {v, *re.split(r"[\^=]", v)}
-    return {v for v in values if len(v.encode()) >= 6}
-
-
-def encodings(value):
-    for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
-        try:
-            yield value.encode(encoding)
-        except UnicodeEncodeError:
-            pass
 
 
 def found_in(directory, needles):
