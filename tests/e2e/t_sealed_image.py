@@ -141,6 +141,10 @@ def use(tap, stage):
     stage.backup = os.path.join(stage.images[0].mount, "keys.backup") # on the stolen disk, as back-ups are
     done = first.run("backup-keys", "--expires", 30, first.dir, stage.backup)
     tap.ok(done.returncode == 0, "a back-up of the keyring, for 30 days", done.stderr)
+    stage.steps = os.path.join(stage.images[0].mount, "steps")
+    os.mkdir(stage.steps)
+    done = first.run("segments", first.dir, stage.steps)
+    tap.ok(done.returncode == 0 and glob.glob(os.path.join(stage.steps, "*.step")), "files for a twin behind a one-way link", done.stderr)
     tap.ok(f.wait_for(lambda: t_twin.status(first)["sealed_files"] >= 3, 90, 0.5), "full files are sealed with parity", t_twin.status(first))
 
 
@@ -170,13 +174,20 @@ def planted(tap, stage):
         tap.ok({what for _, what in hits} == set(spoken.what.values()), "the search finds every planted string in free blocks, UTF-16 and pixels",
                (hits, set(spoken.what.values())))
         tap.ok("x" * 40 in [text for _, text in texts], "and what reads as text", texts)
+        edges = os.path.join(stage.folder, "edges")
+        with open(edges, "wb") as file:
+            file.write(b"\0\0\0\0begin" + bytes(70000) + b"the end\0\0\0")
+        hits, texts, _ = p.search(edges, p.Needles().add([b"\0\0\0\0begin"], "first").add([b" end\0\0\0\0"], "behind")
+                                  .add([b" end\0\0\0"], "last").add([bytes(9) + b"the"], "blank"), stage.folder)
+        tap.ok(sorted(hits) == [(0, "first"), (70000, "blank"), (70012, "last")] and not texts,
+               "at the first byte, at the last and not behind it, and what begins like a blank", hits)
     finally:
         image.down()
         os.unlink(image.image)
 
 
 FILES = re.compile(r"([0-9a-f]{32})\.(?:body|part|db|db-wal)")
-SEALED = re.compile(r"(?:body/(?:images|results)/\d{6}-\d{8}\.body|body/large/[0-9a-f]{32}\.body|log/\d{8}\.seg)")
+SEALED = re.compile(r"(?:body/(?:images|results)/\d{6}-\d{8}\.body|body/large/[0-9a-f]{32}\.body|log/\d{8}\.seg|\d{20}-\d{20}\.step)")
 NOTE = re.compile(r"fanal/[0-9a-f]{32}\n\d+\n([A-Za-z0-9+/]{43}=)\n")
 
 
@@ -310,8 +321,8 @@ def erasure(tap, stage):
     first.start(60)
     tap.ok(first.run("copy", "add", first.dir, "tape").returncode == 0, "a copy of the directory is declared")
     stage.erased = sorted(r["position"] for r in first.list() if r["study_uid"] == GONE.study or r.get("control_id") == GONE.words[19])
-    stage.kept = sorted(r["position"] for r in first.list() if r["study_uid"] == STAYS.study or r.get("control_id") == STAYS.words[19])
-    tap.ok(len(stage.erased) == len(stage.kept) == 3, "two images and a result of each patient", (stage.erased, stage.kept))
+    stage.others = sorted(r["position"] for r in first.list() if r["study_uid"] == STAYS.study or r.get("control_id") == STAYS.words[19])
+    tap.ok(len(stage.erased) == len(stage.others) == 3, "two images and a result of each patient", (stage.erased, stage.others))
     rings = stage.know_keys()
     entries = keyring.entries_of(os.path.join(first.dir, "vault"))
     keys = {key for ring in rings for key in ring.data_keys.values()}
@@ -365,7 +376,7 @@ def brought_back(tap, stage):
     """The files of each copy, with every secret; then Fanal itself with a back-up and a copy of before."""
     for directory, who, server in ((stage.first.dir, "the first", stage.first), (stage.server.dir, "the promoted twin", stage.server)):
         tap.ok(not e.holding(directory, stage.wrapped), f"{who}: no file holds a wrapped key of it")
-        attack(tap, stage, directory, who, keyring.keyrings_below(directory, stage.secrets), stage.erased, stage.kept)
+        attack(tap, stage, directory, who, keyring.keyrings_below(directory, stage.secrets), stage.erased, stage.others)
         done = server.run("rebuild", server.dir, timeout=300)
         states, exported, rows = te.reads(server, GONE.study, stage.erased)
         tap.ok(done.returncode == 0 and states == {"erased"} and set(exported) == {1} and not rows, f"{who}: rebuild brings nothing back",
@@ -399,13 +410,16 @@ def backup_of_before(tap, stage):
     tap.ok(done.returncode == 0, "restored from the back-up of before", done.stdout + done.stderr)
     states, exported, rows = te.reads(first, GONE.study, stage.erased)
     tap.ok(states == {"erased"} and set(exported) == {1} and not rows, "list and export still say erased", (states, exported, rows))
-    attack(tap, stage, first.dir, "the first with its restored keyring", keyring.keyrings_below(first.dir, stage.secrets), stage.erased, stage.kept)
+    attack(tap, stage, first.dir, "the first with its restored keyring", keyring.keyrings_below(first.dir, stage.secrets), stage.erased, stage.others)
 
 
 def remanence(tap, stage):
     """Measured, not promised: what of the erased keys lies in blocks that no file owns any more (docs/erasure.md, "What stays")."""
-    with open(stage.kept_backup, "rb") as file:
-        owned = file.read()
+    owned = b""
+    for path in glob.glob(os.path.join(stage.kept, "**"), recursive=True):
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                owned += file.read()
     for image, who in zip(stage.images, ("first", "twin")):
         for wrapped, when in ((stage.wrapped, "last"), (stage.older, "former")):
             hits, _, _ = p.search(image.image, p.Needles().add(set(wrapped), "a wrapped key"), stage.folder)
@@ -415,7 +429,9 @@ def remanence(tap, stage):
 
 def final(tap, stage):
     stage.note_configuration()
-    stage.kept_backup = shutil.copy(stage.backup, stage.folder)
+    stage.kept = os.path.join(stage.folder, "kept") # what holds keys of before, and says so
+    shutil.copytree(stage.steps, stage.kept)
+    shutil.copy(stage.backup, stage.kept)
     odd = [path for image in stage.images for path in glob.glob(os.path.join(image.mount, "data", "**", "*"), recursive=True)
            for what in stage.needles.what if what in os.path.basename(path).encode()]
     tap.ok(not odd, "no name of a file says anything", odd[:5])
