@@ -4,6 +4,7 @@ import glob
 import hashlib
 import os
 import random
+import re
 import struct
 import sys
 
@@ -18,6 +19,7 @@ sys.path.insert(0, os.path.join(f.ROOT, "tests", "oracles"))
 import keyring  # noqa: E402
 
 MIB = 192
+PURPOSES = ("views", "patient-keys", "witness", "back-up", "back-up/conf") # of keys derived from the root key
 STORE = "[store]\nsegment_size = 1 MiB\nbody_file_size = 1 MiB\n"
 
 
@@ -134,11 +136,21 @@ class Stage:
         rings = [r for image in self.images if os.path.ismount(image.mount) for r in keyring.keyrings_below(image.mount, self.secrets)]
         for ring in rings:
             self.needles.add(p.binary_forms(ring.master), "a master key").add(p.binary_forms(ring.root), "a root key")
+            for label in ("wrap", "root"):
+                self.needles.add(p.binary_forms(keyring.mac(ring.master, b"fanal/1/" + label.encode())), f"a derived key: {label}")
+            for label in ("mix", "keyring", "unit", "file", "marker", "confirm", *("purpose/" + x for x in PURPOSES)):
+                self.needles.add(p.binary_forms(keyring.mac(ring.root, b"fanal/1/" + label.encode())), f"a derived key: {label}")
             for kek in ring.keks:
                 self.needles.add(p.binary_forms(kek), "a key-encryption key")
             for slot, key in ring.data_keys.items():
                 self.needles.add([key, key.hex().encode()], f"the data key of slot {slot}")
         return rings
+
+    def know_session(self, web):
+        """The cookie, and the bytes that it spells."""
+        token = web.cookie.split("=", 1)[1]
+        spelt = bytes.fromhex(token) if re.fullmatch(r"([0-9a-f]{2})+", token) else base64.urlsafe_b64decode(token + "==")
+        self.needles.text(token, "session: the cookie").add(p.binary_forms(spelt), "session: its bytes")
 
     def done(self):
         self.twin_end()

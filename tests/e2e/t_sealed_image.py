@@ -103,7 +103,7 @@ def use(tap, stage):
     for user in DPO:
         e.add(first, user, "dpo")
     needles.texts([USER, SHOWN, PASSWORD, *DPO, e.LONG, f.PASSPHRASE, code, code.replace("-", "")], "account:")
-    needles.texts([web.cookie.split("=", 1)[1]], "session:")
+    stage.know_session(web)
     for path in (f"name={GONE.name.split('^')[0]}", f"name={SEARCHED[0]}", f"identifier={SEARCHED[1]}&issuer=HOSPITAL",
                  f"birth_date={SEARCHED[2]}&letters=ab"):
         web.get("/api/patients?" + path)
@@ -209,7 +209,8 @@ def unexplained(stage, image, texts):
     return odd
 
 
-KINDS = ("gone: data set", "gone: segment", "gone:", "stays:", "sent when", "searched:", "a reason", "account:", "session:", "a share:",
+KINDS = ("gone: data set", "gone: segment", "gone:", "stays:", "sent when", "searched:", "a reason", "account:", "session: the cookie",
+         "session: its bytes", "a derived key", "a share:",
          "the custodians' secret", "the key file", "a master key", "a root key", "a key-encryption key", "the data key",
          "a patient's key", "the picture")
 
@@ -355,7 +356,7 @@ def twin_applies(tap, stage):
     tap.ok("tape" in names and "back-up" in names, "those that have not are still listed", names)
     web = f.Web(stage.server)
     web.call("POST", "/api/sign-in", {"user": USER, "password": PASSWORD})
-    stage.needles.texts([web.cookie.split("=", 1)[1]], "session:")
+    stage.know_session(web)
     tap.ok(web.get(f"/api/patients?identifier={STAYS.id}&issuer=HOSPITAL") and not web.get(f"/api/patients?identifier={GONE.id}&issuer=HOSPITAL"),
            "its page shows who was not erased")
     size = t_twin.status(first)["position"]
