@@ -205,6 +205,12 @@ static bool apply_rotated(struct rules *r, uint64_t position, struct span facts,
     return keys_said_rotated(&r->keys, facts, err);
 }
 
+static bool apply_keys_changed(struct rules *r, uint64_t position, struct span facts, struct error *err)
+{
+    (void)position;
+    return keys_said_changed(&r->keys, facts, err);
+}
+
 static bool apply_backed_up(struct rules *r, uint64_t position, struct span facts, struct error *err)
 {
     (void)position;
@@ -220,6 +226,7 @@ static const struct {
     { "account-disabled", apply_disabled },
     { LOG_WITNESSED, apply_witnessed },
     { "keys-backed-up", apply_backed_up },
+    { "keys-changed", apply_keys_changed },
     { "keys-rotated", apply_rotated },
     { "tls-key", apply_tls },
 };

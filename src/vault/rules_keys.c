@@ -10,6 +10,17 @@ bool keys_said_rotated(struct keys_said *k, struct span facts, struct error *err
     if (generation <= k->master_generation)
         return error_set(err, ERR_MALFORMED, "a rotation to an older master key");
     k->master_generation = generation;
+    k->generation = fields_uint(facts, FIELD_GENERATION, 0);
+    return true;
+}
+
+bool keys_said_changed(struct keys_said *k, struct span facts, struct error *err)
+{
+    uint64_t generation = fields_uint(facts, FIELD_GENERATION, 0);
+
+    if (generation == 0)
+        return error_set(err, ERR_MALFORMED, "a change of the keyring without its generation");
+    k->generation = generation; /* lower than the last after a back-up was put back */
     return true;
 }
 

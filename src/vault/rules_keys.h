@@ -1,6 +1,6 @@
 /*
  * What the log says about the keyring: how often its master key was changed, and which back-ups of it are about
- * (docs/facts.md: `keys-rotated`, `keys-backed-up`). Part of the rules; whoever holds them holds their lock.
+ * (docs/facts.md: `keys-rotated`, `keys-changed`, `keys-backed-up`). Part of the rules; whoever holds them holds their lock.
  */
 #ifndef FANAL_VAULT_RULES_KEYS_H
 #define FANAL_VAULT_RULES_KEYS_H
@@ -20,12 +20,14 @@ struct key_backup {
 };
 
 struct keys_said {
+    uint64_t generation;        /* after the newest recorded change of any kind; 0: none is recorded */
     uint64_t master_generation; /* of the newest rotation; 0: none is recorded */
     struct key_backup backups[KEY_BACKUPS_MAX];
     size_t backup_count;
 };
 
 bool keys_said_rotated(struct keys_said *k, struct span facts, struct error *err);
+bool keys_said_changed(struct keys_said *k, struct span facts, struct error *err);
 bool keys_said_backed_up(struct keys_said *k, struct span facts, struct error *err);
 
 #endif

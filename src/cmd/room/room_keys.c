@@ -142,8 +142,10 @@ static bool append_backed_up(struct room *room, struct keys_job *j, struct error
     return ok;
 }
 
-/* The rotation as a rule: an older keyring is known by it. cookie: who waits for its commit, or NULL. */
-static bool append_rotated(struct room *room, const char *actor, struct awaited *cookie, struct error *err)
+/* What was done, and what the keyring is now, as a rule: an older keyring is known by it. cookie: who waits for its
+ * commit, or NULL. deed: NULL where only the keyring tells of it. */
+static bool append_changed(struct room *room, const char *fact, const char *deed, unsigned number, const char *actor,
+                           struct awaited *cookie, struct error *err)
 {
     struct append a = {
         .kind = RECORD_RULE, .unit = SPAN_LIT("rules"), .received_us = clock_wall_us(room->clock), .cookie = cookie
@@ -154,8 +156,12 @@ static bool append_rotated(struct room *room, const char *actor, struct awaited 
     bool ok;
 
     store_keys(room->store, &info);
-    field_put_str(&w, FIELD_FACT, "keys-rotated");
+    field_put_str(&w, FIELD_FACT, fact);
     field_put_str(&w, FIELD_ACTOR, actor);
+    if (deed != NULL)
+        field_put_str(&w, FIELD_KEY_DEED, deed);
+    if (number > 0)
+        field_put_uint(&w, FIELD_UNLOCKER_NUMBER, number);
     field_put_uint(&w, FIELD_GENERATION, info.generation);
     field_put_uint(&w, FIELD_MASTER_GENERATION, info.master_generation);
     a.facts = writer_span(&w);
@@ -163,6 +169,16 @@ static bool append_rotated(struct room *room, const char *actor, struct awaited 
     store_kick(room->store);
     writer_done(&w);
     return ok;
+}
+
+static bool append_deed(struct room *room, struct keys_job *j)
+{
+    const char *actor = j->session->rights.actor;
+
+    if (j->deed == DEED_BACKUP)
+        return append_backed_up(room, j, &j->err);
+    return append_changed(room, j->deed == DEED_ROTATE ? "keys-rotated" : "keys-changed", deeds[j->deed].name, j->number,
+                          actor, &j->awaited, &j->err);
 }
 
 static void keys_done(struct job *job, void *context)
@@ -181,10 +197,8 @@ static void keys_done(struct job *job, void *context)
                  f_str("outcome", ok ? "success" : error_name(j->err.code)), f_uint("unlocker", j->number));
     }
     writer_done(&more);
-    if (ok && j->deed == DEED_ROTATE && append_rotated(room, j->session->rights.actor, &j->awaited, &j->err))
+    if (ok && j->deed != DEED_LIST && append_deed(room, j))
         return; /* fact_committed() answers */
-    if (ok && j->deed == DEED_BACKUP && append_backed_up(room, j, &j->err))
-        return;
     keys_end(room, j);
 }
 
@@ -317,15 +331,19 @@ void keys_compare(struct room *room)
         return;
     vault_keys_said(room->vault, said);
     store_keys(room->store, &info);
-    if (said->master_generation > info.master_generation) {
-        log_error(&room->log, "keys.older", f_uint("master_generation", info.master_generation),
-                  f_uint("recorded", said->master_generation));
-        event_record(room, "keys.older", NULL, "failed", "the keyring is older than its last recorded rotation",
-                     nothing);
-    } else if (info.master_generation > 1 && said->master_generation < info.master_generation
-               && !append_rotated(room, "fanal", NULL, &err)) {
-        /* The power went between the rotation and its record. */
-        log_error(&room->log, "event.not-recorded", f_str("event", "keys-rotated"), f_err(&err));
+    if (said->generation > info.generation || said->master_generation > info.master_generation) {
+        log_error(&room->log, "keys.older", f_uint("generation", info.generation), f_uint("recorded", said->generation),
+                  f_uint("master_generation", info.master_generation),
+                  f_uint("recorded_master", said->master_generation));
+        event_record(room, "keys.older", NULL, "failed", "the keyring is older than its last recorded change", nothing);
+    } else if (info.generation > 1 && said->generation < info.generation) {
+        /* The power went between the change and its record. */
+        bool rotated = info.master_generation > 1 && said->master_generation < info.master_generation;
+        const char *fact = rotated ? "keys-rotated" : "keys-changed";
+
+        log_warn(&room->log, "keys.found", f_uint("generation", info.generation), f_uint("recorded", said->generation));
+        if (!append_changed(room, fact, NULL, 0, "fanal", NULL, &err))
+            log_error(&room->log, "event.not-recorded", f_str("event", fact), f_err(&err));
     }
     free(said);
 }
