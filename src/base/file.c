@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -112,6 +113,27 @@ bool file_slurp(const char *path, struct writer *w, struct error *err)
         write_span(w, span_of(piece, (size_t)n));
     }
     return writer_ok(w, err, path);
+}
+
+bool file_sync_name(const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char dir[PATH_MAX];
+
+    (void)snprintf(dir, sizeof dir, "%.*s", slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path),
+                   slash == NULL ? "." : path);
+    CLEANUP(file_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return (fd >= 0 && fsync(fd) == 0) || error_errno(err, "sync of %s", dir);
+}
+
+bool file_write_new(const char *path, struct span bytes, struct error *err)
+{
+    CLEANUP(file_close) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return error_errno(err, "%s", path);
+    return (file_write_all(fd, bytes, err) && file_sync(fd, err) && file_sync_name(path, err))
+           || error_within(err, "%s", path);
 }
 
 bool path_join(char *out, size_t cap, const char *dir, const char *name, struct error *err)

@@ -32,6 +32,11 @@ bool file_size(int fd, uint64_t *out, struct error *err);
 /* Appends the whole file named path to *w (bounded by its limit). */
 bool file_slurp(const char *path, struct writer *w, struct error *err);
 
+/* Syncs the directory that path is in: a name is there after a power cut once that is done. */
+bool file_sync_name(const char *path, struct error *err);
+/* Makes the file, for its owner alone, with bytes in it; durable, its name too. ERR_EXISTS where there is one. */
+bool file_write_new(const char *path, struct span bytes, struct error *err);
+
 /* Sets *out[cap] to "dir/name"; false with ERR_LIMIT where it does not fit. */
 bool path_join(char *out, size_t cap, const char *dir, const char *name, struct error *err);
 

@@ -60,7 +60,7 @@ static bool backup(const char *dir, const char *out, const char *key_file, unsig
 
     if (fd < 0)
         return error_errno(err, "%s", out);
-    ok = ask_backup(dir, key_file, days, fd, &reply, err) && file_sync(fd, err);
+    ok = file_sync_name(out, err) /* while we may */ && ask_backup(dir, key_file, days, fd, &reply, err) && file_sync(fd, err);
     id = fields_text(writer_span(&reply), FIELD_BACKUP_ID);
     if (ok && id.len == BACKUP_ID_BYTES) {
         (void)printf("back-up %s, generation %llu", sodium_bin2hex(hex, sizeof hex, id.ptr, id.len),

@@ -25,32 +25,18 @@ static bool is_there(const char *dir, const char *name)
 
 static bool write_conf(const char *dir, struct error *err)
 {
-    CLEANUP(file_close) int fd = -1;
     char path[PATH_MAX];
 
-    if (!path_join(path, sizeof path, dir, "fanal.conf", err))
-        return false;
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_errno(err, "%s", path);
-    return (file_write_all(fd, span_str(conf_default_text()), err) && file_sync(fd, err))
-           || error_within(err, "%s", path);
+    return path_join(path, sizeof path, dir, "fanal.conf", err)
+           && file_write_new(path, span_str(conf_default_text()), err);
 }
 
-/* Names are there after a power cut once their directory is synced. */
-static bool sync_names(const char *dir, struct error *err)
-{
-    CLEANUP(file_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return (fd >= 0 && fsync(fd) == 0) || error_errno(err, "sync of %s", dir);
-}
-
-/* … and so is the name of dir itself, in the one above. */
+/* The name of dir itself lies in the one above. */
 static bool sync_above(const char *dir, struct error *err)
 {
-    char above[PATH_MAX];
+    char beside[PATH_MAX];
 
-    return path_join(above, sizeof above, dir, "..", err) && sync_names(above, err);
+    return path_join(beside, sizeof beside, dir, "../.", err) && file_sync_name(beside, err);
 }
 
 /* The configuration comes last: a DIR that has one is whole. */
@@ -69,7 +55,7 @@ static bool init(const char *dir, const char *key_file, struct error *err)
     if (good && mkdir(dir, 0700) != 0 && errno != EEXIST)
         good = error_errno(err, "%s", dir);
     options.store.secret = writer_span(&secret);
-    good = good && vault_create(dir, &options, err) && write_conf(dir, err) && sync_names(dir, err) && sync_above(dir, err);
+    good = good && vault_create(dir, &options, err) && write_conf(dir, err) && sync_above(dir, err);
     secret_wipe(&secret);
     return good;
 }

@@ -74,20 +74,10 @@ static bool make_shares(struct adding *a, struct error *err)
 
 /* ---- giving it out ---- */
 
-/* A new file, 0600, durable. */
-static bool write_new(const char *path, struct span bytes, struct error *err)
-{
-    CLEANUP(file_close) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return error_errno(err, "%s", path);
-    return (file_write_all(fd, bytes, err) && file_sync(fd, err)) || error_within(err, "%s", path);
-}
-
 static bool give_file(struct adding *a, unsigned place, struct error *err)
 {
     (void)place;
-    return write_new(a->o->out, writer_span(&a->secret), err);
+    return file_write_new(a->o->out, writer_span(&a->secret), err);
 }
 
 static bool give_credential(struct adding *a, unsigned place, struct error *err)
@@ -103,7 +93,7 @@ static bool give_page(struct adding *a, const struct keyring_info *info, const s
 
     (void)snprintf(name, sizeof name, "custodian-%u-of-%u.html", share->number, share->shares);
     ok = key_page(share, info, &page, err) && path_join(path, sizeof path, a->o->out, name, err)
-         && write_new(path, writer_span(&page), err);
+         && file_write_new(path, writer_span(&page), err);
     if (page.ptr != NULL)
         sodium_memzero(page.ptr, page.cap);
     writer_done(&page);
@@ -132,6 +122,7 @@ static bool give_shares(struct adding *a, unsigned place, struct error *err)
 
     if (ok && a->o->out != NULL && mkdir(a->o->out, 0700) != 0 && errno != EEXIST)
         ok = error_errno(err, "%s", a->o->out);
+    ok = ok && (a->o->out == NULL || file_sync_name(a->o->out, err));
     for (unsigned i = 0; ok && i < a->o->shares; i++) {
         if (a->o->out != NULL)
             ok = give_page(a, &info, &shares[i], err);

@@ -86,17 +86,6 @@ bool segments_state_read(const char *path, struct segments_state *out, struct er
     return ok;
 }
 
-bool segments_sync_dir_of(const char *path, struct error *err)
-{
-    const char *slash = strrchr(path, '/');
-    char dir[PATH_MAX];
-
-    (void)snprintf(dir, sizeof dir, "%.*s", slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path),
-                   slash == NULL ? "." : path);
-    CLEANUP(file_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return (fd >= 0 && fsync(fd) == 0) || error_errno(err, "%s", dir);
-}
-
 bool segments_state_write(const char *path, const struct segments_state *s, struct error *err)
 {
     struct writer w = writer_new(STATE_BYTES);
@@ -114,5 +103,5 @@ bool segments_state_write(const char *path, const struct segments_state *s, stru
     if (ok && rename(fresh, path) != 0)
         ok = error_errno(err, "%s", path);
     writer_done(&w);
-    return ok && segments_sync_dir_of(path, err);
+    return ok && file_sync_name(path, err);
 }

@@ -22,7 +22,4 @@ bool segments_state_read(const char *path, struct segments_state *out, struct er
 /* Written beside, synced, renamed, the directory synced. */
 bool segments_state_write(const char *path, const struct segments_state *s, struct error *err);
 
-/* Syncs the directory that holds path. */
-bool segments_sync_dir_of(const char *path, struct error *err);
-
 #endif

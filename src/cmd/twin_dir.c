@@ -15,15 +15,6 @@
 
 #define PEM_NAME "twin.pem"
 
-static bool write_file(const char *path, struct span text, struct error *err)
-{
-    CLEANUP(file_close) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return error_errno(err, "%s", path);
-    return (file_write_all(fd, text, err) && file_sync(fd, err)) || error_within(err, "%s", path);
-}
-
 bool twin_dir_is(const char *dir)
 {
     return twin_is_here(dir);
@@ -35,7 +26,7 @@ static bool make_pem(const char *path, struct error *err)
     bool ok = pinned_make("fanal twin", &key, &certificate, err);
 
     write_span(&key, writer_span(&certificate));
-    ok = ok && writer_ok(&key, err, PEM_NAME) && write_file(path, writer_span(&key), err);
+    ok = ok && writer_ok(&key, err, PEM_NAME) && file_write_new(path, writer_span(&key), err);
     if (key.ptr != NULL)
         explicit_bzero(key.ptr, key.len);
     writer_done(&key);
@@ -93,7 +84,7 @@ bool twin_dir_make(const char *dir, const char *first, const char *pin, struct e
     if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return error_errno(err, "%s", dir);
     write_conf(first, pin, &conf);
-    ok = twin_create(dir, &options, err) && twin_pem_read(dir, &pem, err) && write_file(path, writer_span(&conf), err);
+    ok = twin_create(dir, &options, err) && twin_pem_read(dir, &pem, err) && file_write_new(path, writer_span(&conf), err);
     writer_done(&conf);
     writer_done(&pem);
     return ok;
@@ -205,7 +196,7 @@ bool twin_conf_promote(const char *dir, struct error *err)
             leave_out_anchors(dir, &conf, writer_span(&both), &out);
             conf_done(&conf);
         }
-        ok = ok && writer_ok(&out, err, "fanal.conf") && write_file(fresh, writer_span(&out), err);
+        ok = ok && writer_ok(&out, err, "fanal.conf") && file_write_new(fresh, writer_span(&out), err);
         if (ok && (link(path, kept) != 0 || rename(fresh, path) != 0))
             ok = error_errno(err, "%s", path);
     }
