@@ -14,27 +14,28 @@ enum file_state { FILE_UNKNOWN, FILE_ERASED, FILE_LIVE };
 
 struct expiry {
     struct store *s;
-    uint8_t *files; /* owned: enum file_state by number */
-    size_t count;
+    struct erased_files files;
     uint32_t last[BODY_CLASS_COUNT]; /* the number that was met last */
     bool unsure[BODY_CLASS_COUNT];   /* an entry before could not be read: its body may lie in the next file */
-    struct expired *out;
+    struct expired *out;             /* NULL: nothing is removed */
 };
 
 static bool file_is(struct expiry *x, uint32_t number, enum file_state state, struct error *err)
 {
-    if (number >= x->count) {
+    struct erased_files *f = &x->files;
+
+    if (number >= f->count) {
         size_t count = (size_t)number + 1024;
-        uint8_t *more = realloc(x->files, count);
+        uint8_t *more = realloc(f->states, count);
 
         if (more == NULL)
             return error_set(err, ERR_MEMORY, "no memory to look for files");
-        memset(more + x->count, FILE_UNKNOWN, count - x->count);
-        x->files = more;
-        x->count = count;
+        memset(more + f->count, FILE_UNKNOWN, count - f->count);
+        f->states = more;
+        f->count = count;
     }
-    if (state > x->files[number])
-        x->files[number] = (uint8_t)state;
+    if (state > f->states[number])
+        f->states[number] = (uint8_t)state;
     return true;
 }
 
@@ -62,7 +63,7 @@ static bool remove_file(struct expiry *x, const char *name, const char *dir, str
             return true; /* gone already */
         (void)file_size(fd, &size, NULL);
     }
-    /* The seal first: a seal without its file would be taken for a loss. */
+    /* The seal first: a seal without its file would be taken for a loss; one that such a file lacks is missed by nobody. */
     if (!sidecar_drop(s, name, err) || !disk_sync_dir(&s->disk, dir, err) || !disk_unlink(&s->disk, name, err)
         || !disk_sync_dir(&s->disk, dir, err))
         return false;
@@ -80,7 +81,7 @@ static bool look_at(struct expiry *x, const struct entry_header *h, struct error
         return true;
     if (h->large) {
         large_name(h->name, true, name);
-        return !erased || remove_file(x, name, "body/large", err);
+        return !erased || x->out == NULL || remove_file(x, name, "body/large", err);
     }
     x->last[h->body_class - 1] = h->place.number;
     if (x->unsure[h->body_class - 1] && !file_is(x, h->place.number, FILE_LIVE, err))
@@ -108,10 +109,29 @@ static bool walk(struct expiry *x, struct error *err)
     return ok;
 }
 
+bool erased_files_find(struct store *s, struct erased_files *out, struct error *err)
+{
+    struct expiry x = { .s = s };
+    bool ok = walk(&x, err);
+
+    *out = x.files;
+    return ok;
+}
+
+bool erased_files_has(const struct erased_files *f, uint32_t number)
+{
+    return number < f->count && f->states[number] == FILE_ERASED;
+}
+
+void erased_files_done(struct erased_files *f)
+{
+    free(f->states);
+}
+
 /* The file that bodies are put into, and what is newer, stays. */
 static bool is_over(struct expiry *x, const struct body_file in_use[BODY_CLASS_COUNT], enum body_class c, uint32_t number)
 {
-    return number < in_use[c - 1].number && number < x->count && x->files[number] == FILE_ERASED;
+    return number < in_use[c - 1].number && erased_files_has(&x->files, number);
 }
 
 static bool remove_shared(struct expiry *x, enum body_class c, const struct body_file in_use[BODY_CLASS_COUNT],
@@ -164,6 +184,6 @@ bool store_remove_erased(struct store *s, struct expired *out, struct error *err
     }
     if (out->files > 0)
         store_add_up(s);
-    free(x.files);
+    erased_files_done(&x.files);
     return ok;
 }

@@ -20,4 +20,15 @@ bool scrub_rest(struct sealer *sl, struct error *err);
 /* The index's addresses of a segment's entries, against its table of contents (4 bytes an entry, from position first on). */
 bool scrub_index(struct sealer *sl, uint32_t segment, uint64_t first, struct span contents, struct error *err);
 
+/* Shared body files in which nothing can be read any more: the data key of every record in them was destroyed. */
+struct erased_files {
+    uint8_t *states; /* by number */
+    size_t count;
+};
+
+/* Reads every entry up to the confirmed end. *out (zeros before): to be given to erased_files_done(), in any case. */
+bool erased_files_find(struct store *s, struct erased_files *out, struct error *err);
+bool erased_files_has(const struct erased_files *f, uint32_t number);
+void erased_files_done(struct erased_files *f);
+
 #endif

@@ -342,6 +342,58 @@ static void erasing(struct scene *x)
     scene_close(x);
 }
 
+#define EXPIRED_RECORDS 7u /* from 0 on: all of study:1, in several files and one of its own */
+
+static void expiring_before(struct scene *x)
+{
+    x->tuning.body_file_bytes = 1200;
+    scene_open(x);
+    for (unsigned i = 0; i < EXPIRED_RECORDS; i++) {
+        (void)scene_put(x, RECORD_DICOM, "study:1", i == 3 ? SCENE_LARGE : SCENE_SMALL);
+        scene_commit(x);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        (void)scene_put(x, RECORD_DICOM, "study:2", SCENE_SMALL);
+    scene_commit(x);
+    scene_close(x);
+    scene_open(x); /* confirmed: each file gets its seal */
+    scene_repair(x);
+    scene_close(x);
+}
+
+static bool has_removed(struct store *s, uint64_t files, struct error *err)
+{
+    struct expired again;
+
+    return store_remove_erased(s, &again, err)
+           && (again.files == 0
+               || error_set(err, ERR_DAMAGED, "%llu of %llu files were still there", (unsigned long long)again.files,
+                            (unsigned long long)files));
+}
+
+/* A unit ends and its files go, each with its seal; what shares a file with something else stays. */
+static void expiring(struct scene *x)
+{
+    struct slot_erasure unit = { .slot = 0 };
+    struct error err = { 0 };
+    struct expired gone;
+
+    x->tuning.body_file_bytes = 1200;
+    if (!scene_open(x) || !store_unit_slot(x->store, SPAN_LIT("study:1"), &unit.slot))
+        return;
+    store_tag(x->store, SPAN_LIT("study:1"), unit.tag);
+    for (uint64_t position = 0; position < EXPIRED_RECORDS; position++)
+        scene_release(x, position);
+    if (store_close_units(x->store, &unit, 1, &err) && store_erase_units(x->store, &unit, 1, &err))
+        for (uint64_t position = 0; position < EXPIRED_RECORDS; position++)
+            scene_promise(x, is_erased, position);
+    if (store_remove_erased(x->store, &gone, &err) && gone.files == EXPIRED_RECORDS)
+        scene_promise(x, has_removed, gone.files);
+    (void)scene_put(x, RECORD_DICOM, "study:2", SCENE_SMALL);
+    scene_commit(x);
+    scene_close(x);
+}
+
 /* The back-up that `restoring` restores: made when half of its units had no slot yet. */
 static struct writer back_up;
 
@@ -473,6 +525,7 @@ const struct scenario scenarios[] = {
     { .name = "body-files", .play = body_files },
     { .name = "creating", .play = creating, .from_nothing = true },
     { .name = "erasing", .before = erasing_before, .play = erasing },
+    { .name = "expiring", .before = expiring_before, .play = expiring, .costly = true },
     { .name = "follow", .before = twins_follow_before, .play = twins_follow, .from_nothing = true, .costly = true,
       .ready = twins_ready, .again = twins_again, .done = twins_done },
     { .name = "keyring", .before = keyring_before, .play = keyring, .costly = true },
