@@ -21,6 +21,11 @@ const char *error_name(enum error_code code)
     return (size_t)code < sizeof names / sizeof names[0] ? names[code] : "unknown";
 }
 
+bool error_is_want(enum error_code code)
+{
+    return code == ERR_MEMORY || code == ERR_IO || code == ERR_TIMEOUT || code == ERR_BUSY;
+}
+
 bool error_set(struct error *err, enum error_code code, const char *format, ...)
 {
     va_list args;

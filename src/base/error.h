@@ -48,6 +48,12 @@ bool error_errno(struct error *err, const char *format, ...) __attribute__((form
 /* Puts where it happened before what happened ("where: what"). Keeps the code. Returns false. */
 bool error_within(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * A want of ours (memory, descriptors, a call that failed, time): it says nothing of what is stored, and may be over at
+ * the next try. ERR_MEMORY, ERR_IO, ERR_TIMEOUT, ERR_BUSY.
+ */
+bool error_is_want(enum error_code code);
+
 /* Stable lower-case name of a code, for logs: "truncated", "no-space" … */
 const char *error_name(enum error_code code);
 

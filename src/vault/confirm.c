@@ -3,6 +3,7 @@
  *
  * Everything a restart would otherwise have to look for in the log is durable before a confirm file says so.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -97,19 +98,27 @@ bool evidence_note(struct store *s, struct seal *seal, const struct hash *digest
     return sign_note(s, seal, w, err);
 }
 
-/* The whole of a small file: ERR_MEMORY, and ERR_DAMAGED for anything else that keeps it from being read. */
+/* The whole of a small file: ERR_DAMAGED where it is missing or the disk does not give it; a want as it is. */
 static bool slurp_small(struct store *s, const char *name, struct writer *w, struct error *err)
 {
     char path[DISK_PATH_MAX];
     struct error why = { 0 };
-    struct stat st;
+    uint64_t size;
+    uint8_t *out;
 
     disk_path(&s->disk, name, path);
     writer_reset(w);
-    if (stat(path, &st) == 0 && (uint64_t)st.st_size <= w->limit && file_slurp(path, w, &why))
+    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT)
+        return error_errno(err, "open of %s", name);
+    if (fd < 0 || !file_size(fd, &size, NULL) || size > w->limit)
+        return error_set(err, ERR_DAMAGED, "%s is damaged or missing", name);
+    out = write_room(w, (size_t)size);
+    if (size > 0 && out == NULL)
+        return error_set(err, ERR_MEMORY, "no memory to read %s", name);
+    if (size == 0 || stored_read(fd, out, (size_t)size, 0, &why))
         return true;
-    return error_set(err, why.code == ERR_MEMORY ? ERR_MEMORY : ERR_DAMAGED,
-                     why.code == ERR_MEMORY ? "no memory to read %s" : "%s is damaged or missing", name);
+    return error_set(err, why.code, why.code == ERR_DAMAGED ? "%s is damaged or missing" : "%s cannot be read", name);
 }
 
 /* What the lines of a checkpoint claim. */

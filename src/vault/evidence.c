@@ -13,7 +13,7 @@ static bool read_at(struct store *s, uint64_t position, struct entry_header *h, 
 {
     if (position >= store_committed_size(s))
         return error_set(err, ERR_NOT_FOUND, "record %llu is not there", (unsigned long long)position);
-    return entry_at(s, ledger_address(&s->ledger, position), position, h, entry, err)
+    return entry_find(s, position, h, entry, err)
            || error_within(err, "record %llu", (unsigned long long)position);
 }
 
@@ -103,24 +103,29 @@ bool evidence_record(struct store *s, uint64_t position, const struct hash *leaf
         r.received_us = h.received_us;
         r.has_body = h.has_body;
         r.opened = open_facts(s, &seal, &h, bytes, &r, facts, &why);
-        *out = r;
+        ok = !error_is_want(why.code) || error_set(err, why.code, "%s", why.text); /* it may well open */
     }
+    if (ok)
+        *out = r;
     writer_done(&entry);
     seal_done(&seal);
     seal_wipe(r.key, sizeof r.key);
     return ok;
 }
 
+/* Where it opens. False for a want. */
 static bool visit_fact(struct store *s, struct seal *seal, const struct entry_header *h, struct span entry,
-                       evidence_visit *visit, void *context)
+                       evidence_visit *visit, void *context, bool *go_on, struct error *err)
 {
     struct writer facts = writer_new(FACTS_BYTES_MAX);
-    struct evidence_record r;
-    bool go_on = !open_facts(s, seal, h, entry, &r, &facts, NULL) || visit(context, writer_span(&facts));
+    struct evidence_record r = { .opened = false };
+    struct error why = { 0 };
 
+    if (open_facts(s, seal, h, entry, &r, &facts, &why))
+        *go_on = visit(context, writer_span(&facts));
     seal_wipe(&r, sizeof r);
     writer_done(&facts);
-    return go_on;
+    return !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
 }
 
 bool evidence_walk_facts(struct store *s, uint64_t until, uint64_t count, evidence_visit *visit, void *context,
@@ -129,11 +134,16 @@ bool evidence_walk_facts(struct store *s, uint64_t until, uint64_t count, eviden
     struct writer entry = writer_new(ENTRY_BYTES_MAX);
     struct entry_header h;
     struct seal seal = { 0 };
-    bool ok = seal_init(&seal, &s->suite, err), go_on = ok;
+    bool ok = seal_init(&seal, &s->suite, err), go_on = true;
 
-    for (; go_on && until > 0 && count > 0; count--)
-        if (read_at(s, --until, &h, &entry, NULL) && h.kind == RECORD_FACT)
-            go_on = visit_fact(s, &seal, &h, writer_span(&entry), visit, context);
+    for (; ok && go_on && until > 0 && count > 0; count--) {
+        struct error why = { 0 };
+
+        if (!read_at(s, --until, &h, &entry, &why))
+            ok = !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
+        else if (h.kind == RECORD_FACT)
+            ok = visit_fact(s, &seal, &h, writer_span(&entry), visit, context, &go_on, err);
+    }
     writer_done(&entry);
     seal_done(&seal);
     return ok;

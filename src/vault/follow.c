@@ -114,8 +114,8 @@ static bool read_up_to(int fd, uint64_t end, uint64_t offset, uint8_t *out, size
         return true;
     if (len > end - offset)
         len = (size_t)(end - offset);
-    if (!file_read_at(fd, out, len, offset, err))
-        return error_set(err, ERR_DAMAGED, "stored bytes cannot be read");
+    if (!stored_read(fd, out, len, offset, err))
+        return false;
     *got = len;
     return true;
 }
@@ -124,11 +124,18 @@ static bool read_log(struct store *s, const struct follow_range *r, uint8_t *out
                      struct error *err)
 {
     struct committed c = committed_of(s);
-    int fd = r->segment <= address_segment(c.end) ? segment_fd(s, r->segment) : -1;
-    uint64_t end = r->segment == address_segment(c.end) ? address_offset(c.end) : segment_size(s, r->segment);
+    struct error why = { 0 };
+    int fd = r->segment <= address_segment(c.end) ? segment_fd(s, r->segment, &why) : -1;
+    uint64_t end;
 
+    if (fd < 0 && error_is_want(why.code)) /* it may well be there */
+        return error_set(err, why.code, "%s", why.text);
     if (fd < 0)
         return error_set(err, ERR_NOT_FOUND, "there is no log segment %u", r->segment);
+    if (!segment_size(s, r->segment, &end, err))
+        return false;
+    if (r->segment == address_segment(c.end))
+        end = address_offset(c.end);
     return read_up_to(fd, end, r->offset, out, len, got, err);
 }
 
@@ -168,7 +175,7 @@ static bool read_large(struct store *s, const struct follow_range *r, uint8_t *o
 
     if (r->position >= store_committed_size(s))
         return error_set(err, ERR_NOT_FOUND, "record %llu is not there", (unsigned long long)r->position);
-    ok = entry_at(s, ledger_address(&s->ledger, r->position), r->position, &h, &entry, err);
+    ok = entry_find(s, r->position, &h, &entry, err);
     writer_done(&entry);
     if (!ok)
         return false;

@@ -1,6 +1,7 @@
 /* Tree, tiles, index. See ledger.h. */
 #include "vault/ledger.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,12 +22,16 @@ struct full_tile {
 
 bool ledger_open(struct ledger *l, const struct disk *d, bool read_only, struct error *err)
 {
+    struct error why = { 0 };
+
     *l = (struct ledger){ .disk = d, .index_fd = -1 };
     (void)pthread_mutex_init(&l->lock, NULL);
-    l->index_fd = disk_open(d, INDEX_NAME, read_only ? O_RDONLY : O_RDWR | O_CREAT, err);
-    if (read_only)
+    l->index_fd = disk_open(d, INDEX_NAME, read_only ? O_RDONLY : O_RDWR | O_CREAT, &why);
+    if (read_only && why.code == ERR_NOT_FOUND)
         return true;
-    return l->index_fd >= 0 && disk_sync_dir(d, "ledger", err);
+    if (l->index_fd < 0)
+        return error_set(err, why.code, "%s", why.text);
+    return read_only || disk_sync_dir(d, "ledger", err);
 }
 
 void ledger_close(struct ledger *l)
@@ -132,16 +137,22 @@ void tile_name(unsigned level, uint64_t number, char out[TILE_NAME_MAX])
     }
 }
 
-bool tile_read(const struct disk *d, unsigned level, uint64_t number, struct hash out[TILE_HASHES])
+bool tile_read(const struct disk *d, unsigned level, uint64_t number, struct hash out[TILE_HASHES], struct error *err)
 {
     char name[TILE_NAME_MAX], path[DISK_PATH_MAX];
-    uint64_t size;
+    struct error why = { 0 };
+    uint64_t size = 0;
 
     tile_name(level, number, name);
     disk_path(d, name, path);
     CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && file_size(fd, &size, NULL) && size == sizeof(struct hash) * TILE_HASHES
-           && file_read_at(fd, out->bytes, (size_t)size, 0, NULL);
+    if (fd < 0 && errno != ENOENT)
+        return error_errno(err, "open of %s", name);
+    if (fd < 0 || !file_size(fd, &size, NULL) || size != sizeof(struct hash) * TILE_HASHES)
+        return error_set(err, ERR_DAMAGED, "%s is missing or cut short", name);
+    if (file_read_at(fd, out->bytes, (size_t)size, 0, &why))
+        return true;
+    return error_set(err, why.code == ERR_MEMORY ? ERR_MEMORY : ERR_DAMAGED, "%s cannot be read", name);
 }
 
 static bool make_dirs_of(const struct disk *d, char *name, struct error *err)
@@ -230,23 +241,32 @@ bool ledger_flush(struct ledger *l, struct error *err)
     return true;
 }
 
-address ledger_address(struct ledger *l, uint64_t position)
+bool ledger_find(struct ledger *l, uint64_t position, address *out, struct error *err)
 {
     uint8_t bytes[8] = { 0 };
     struct reader r = reader_over(span_of(bytes, sizeof bytes));
-    address where = 0;
+    struct error why = { 0 };
     bool in_file;
 
+    *out = 0;
     (void)pthread_mutex_lock(&l->lock);
     in_file = position < l->indexed;
     if (!in_file && position - l->indexed < l->tail_count)
-        where = l->tail[position - l->indexed];
+        *out = l->tail[position - l->indexed];
     (void)pthread_mutex_unlock(&l->lock);
-    if (!in_file)
-        return where;
-    if (l->index_fd < 0 || !file_read_at(l->index_fd, bytes, sizeof bytes, position * 8, NULL))
-        return 0;
-    return read_u64le(&r);
+    if (!in_file || l->index_fd < 0)
+        return true;
+    if (file_read_at(l->index_fd, bytes, sizeof bytes, position * 8, &why))
+        *out = read_u64le(&r);
+    return why.code != ERR_MEMORY || error_set(err, why.code, INDEX_NAME ": %s", why.text);
+}
+
+address ledger_address(struct ledger *l, uint64_t position)
+{
+    address where = 0;
+
+    (void)ledger_find(l, position, &where, NULL);
+    return where;
 }
 
 uint64_t ledger_indexed(struct ledger *l)

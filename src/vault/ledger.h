@@ -53,7 +53,9 @@ bool ledger_wants_flush(const struct ledger *l); /* while recovery appends very 
 void ledger_save(const struct ledger *l, struct writer *w);
 bool ledger_load(struct ledger *l, struct reader *r, uint64_t size, struct error *err);
 
-/* 0 where the index does not know. A wrong one is noticed by who reads the entry. */
+/* 0 where the index does not know. A wrong one is noticed by who reads the entry. ERR_MEMORY. */
+bool ledger_find(struct ledger *l, uint64_t position, address *out, struct error *err);
+/* The same; 0 for a want of memory, too. */
 address ledger_address(struct ledger *l, uint64_t position);
 /* Positions that the index file holds. Any thread. */
 uint64_t ledger_indexed(struct ledger *l);
@@ -61,8 +63,8 @@ uint64_t ledger_size_of_index_file(const struct ledger *l);
 
 #define TILE_NAME_MAX 96
 void tile_name(unsigned level, uint64_t number, char out[TILE_NAME_MAX]);
-/* False where it is missing or not a full tile. */
-bool tile_read(const struct disk *d, unsigned level, uint64_t number, struct hash out[TILE_HASHES]);
+/* ERR_DAMAGED where it is missing or not a full tile; another code where nobody knows (no memory, no descriptor). */
+bool tile_read(const struct disk *d, unsigned level, uint64_t number, struct hash out[TILE_HASHES], struct error *err);
 bool tile_write(const struct disk *d, unsigned level, uint64_t number, const struct hash hashes[TILE_HASHES],
                 struct error *err);
 

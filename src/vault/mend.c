@@ -1,6 +1,7 @@
 /* Finding and repairing damage in sealed files. See mend.h. */
 #include "vault/mend.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -424,13 +425,18 @@ static bool heal_length(struct mender *m, const struct mend_order *o, const stru
     return ok;
 }
 
-static int open_below(const char *root, const char *name)
+/* *fd: -1 where nothing is there under that name. False where nobody knows (no descriptor left): it is not lost then. */
+static bool open_below(const char *root, const char *name, int *fd, struct error *err)
 {
     char path[DISK_PATH_MAX];
 
-    return root != NULL && path_join(path, sizeof path, root, name, NULL)
-               ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-               : -1;
+    *fd = -1;
+    if (root == NULL)
+        return true;
+    if (!path_join(path, sizeof path, root, name, err))
+        return false;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return *fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP || error_errno(err, "open of %s", name);
 }
 
 /* After the groups: what is there again counts, and a name that was made anew must last. */
@@ -476,9 +482,8 @@ bool mend_file(struct mender *m, const struct mend_order *order, struct mend_res
 
     if (!ok)
         return false;
-    p.fd = open_below(m->s->disk.root, order->name);
-    p.copy = open_below(order->copy, order->name);
-    ok = heal(m, order, &p, &r, err);
+    ok = open_below(m->s->disk.root, order->name, &p.fd, err) && open_below(order->copy, order->name, &p.copy, err)
+         && heal(m, order, &p, &r, err);
     solve_done(m);
     free(p.trusted);
     file_close(&p.fd);
@@ -557,11 +562,10 @@ bool mend_read(struct store *s, const char *name, uint64_t offset, uint8_t *out,
     if (!sidecar_open(s, s->disk.root, name, &p.sc, err))
         return false;
     (void)pthread_mutex_lock(&s->mend_lock); /* one at a time: a group takes 18 MiB */
-    p.fd = open_below(s->disk.root, name);
     if (s->readers_mender == NULL)
         s->readers_mender = mender_new(s, err);
     m = s->readers_mender;
-    ok = m != NULL && (offset <= p.sc.l.length && len <= p.sc.l.length - offset
+    ok = m != NULL && open_below(s->disk.root, name, &p.fd, err) && (offset <= p.sc.l.length && len <= p.sc.l.length - offset
                            ? read_solved(m, &p, offset, out, len, err)
                            : error_set(err, ERR_DAMAGED, "%s: nothing to read there", name));
     (void)pthread_mutex_unlock(&s->mend_lock);

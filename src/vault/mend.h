@@ -53,7 +53,8 @@ bool mend_seal(struct mender *m, const char *name, pace_fn *pace, void *pace_con
 
 /*
  * For readers that met damage: bytes of a sealed file, solved where they are bad. The caller checks what they say.
- * Remembers the file for the background. ERR_DAMAGED where they are lost, ERR_NOT_FOUND without a seal. Any thread.
+ * Remembers the file for the background. ERR_DAMAGED where they are lost, ERR_NOT_FOUND without a seal,
+ * another code where nobody knows (no memory, no descriptor). Any thread.
  */
 bool mend_read(struct store *s, const char *name, uint64_t offset, uint8_t *out, size_t len, struct error *err);
 /* Gives back what readers hold of the last group: a file was mended. Any thread. */

@@ -33,14 +33,10 @@ static const struct hash *tile_of(struct proof_tree *t, unsigned level, uint64_t
     if (number == t->source.size >> (TILE_HEIGHT * (level + 1)))
         return t->edge.levels[level].hashes;
     if (!t->last[level].have || t->last[level].number != number) {
-        t->last[level].have = tile_read(t->disk, level, number, t->last[level].hashes);
+        t->last[level].have = tile_read(t->disk, level, number, t->last[level].hashes, err);
         t->last[level].number = number;
     }
-    if (t->last[level].have)
-        return t->last[level].hashes;
-    (void)error_set(err, ERR_DAMAGED, "ledger/tile: tile %llu of level %u is damaged or missing",
-                    (unsigned long long)number, level);
-    return NULL;
+    return t->last[level].have ? t->last[level].hashes : NULL;
 }
 
 static bool node(void *context, unsigned height, uint64_t index, struct hash *out, struct error *err)

@@ -11,82 +11,21 @@
 #include "vault/mend.h"
 #include "vault/sealer.h"
 
-int segment_fd(struct store *s, uint32_t number)
-{
-    char name[NAME_BYTES_MAX], path[DISK_PATH_MAX];
-    int fd = -1;
-
-    (void)pthread_mutex_lock(&s->segment_lock);
-    if (number >= s->segment_fd_count && number < SEGMENTS_MAX) {
-        size_t count = (size_t)number + 16;
-        int *more = realloc(s->segment_fds, count * sizeof *more);
-
-        for (size_t i = s->segment_fd_count; more != NULL && i < count; i++)
-            more[i] = -1;
-        if (more != NULL) {
-            s->segment_fds = more;
-            s->segment_fd_count = count;
-        } else {
-            s->segment_errno = ENOMEM;
-        }
-    }
-    if (number < s->segment_fd_count) {
-        if (s->segment_fds[number] < 0) {
-            segment_name(number, name);
-            disk_path(&s->disk, name, path);
-            s->segment_fds[number] = open(path, O_RDONLY | O_CLOEXEC);
-            if (s->segment_fds[number] < 0 && errno != ENOENT)
-                s->segment_errno = errno;
-        }
-        fd = s->segment_fds[number];
-    }
-    (void)pthread_mutex_unlock(&s->segment_lock);
-    return fd;
-}
-
-uint64_t segment_size(struct store *s, uint32_t number)
-{
-    int fd = segment_fd(s, number);
-    uint64_t size = 0;
-
-    if (fd < 0 || file_size(fd, &size, NULL))
-        return size;
-    (void)pthread_mutex_lock(&s->segment_lock);
-    s->segment_errno = EIO;
-    (void)pthread_mutex_unlock(&s->segment_lock);
-    return 0;
-}
-
-uint32_t segment_count(struct store *s)
-{
-    return segments_from(s, 0);
-}
-
-uint32_t segments_from(struct store *s, uint32_t first)
+/* Bytes of a segment as they are, or solved from its seal: ERR_DAMAGED where they are lost, or a want. */
+static bool segment_read(struct store *s, address where, bool solved, uint8_t *out, size_t len, struct error *err)
 {
     char name[NAME_BYTES_MAX];
-    uint32_t count = first;
-
-    for (; count < SEGMENTS_MAX; count++) {
-        segment_name(count, name);
-        if (!disk_exists(&s->disk, name))
-            break;
-    }
-    return count;
-}
-
-/* Bytes of a segment as they are, or solved from its seal. */
-static bool segment_read(struct store *s, address where, bool solved, uint8_t *out, size_t len)
-{
-    char name[NAME_BYTES_MAX];
+    bool ok;
     int fd;
 
+    segment_name(address_segment(where), name);
     if (solved) {
-        segment_name(address_segment(where), name);
-        return mend_read(s, name, address_offset(where), out, len, NULL);
+        ok = mend_read(s, name, address_offset(where), out, len, err);
+    } else {
+        fd = segment_fd(s, address_segment(where), err);
+        ok = fd >= 0 && stored_read(fd, out, len, address_offset(where), err);
     }
-    fd = segment_fd(s, address_segment(where));
-    return fd >= 0 && file_read_at(fd, out, len, address_offset(where), NULL);
+    return ok || error_within(err, "%s at %u", name, address_offset(where));
 }
 
 static bool entry_read(struct store *s, address where, uint64_t position, bool solved, struct entry_header *h,
@@ -99,9 +38,8 @@ static bool entry_read(struct store *s, address where, uint64_t position, bool s
     out = write_room(entry, ENTRY_HEADER_BYTES);
     if (out == NULL)
         return writer_ok(entry, err, "entry");
-    if (!segment_read(s, where, solved, out, ENTRY_HEADER_BYTES))
-        return error_set(err, ERR_DAMAGED, "log/%08u.seg: nothing to read at %u", address_segment(where),
-                         address_offset(where));
+    if (!segment_read(s, where, solved, out, ENTRY_HEADER_BYTES, err))
+        return false;
     if (!entry_header_decode(writer_span(entry), &got, err))
         return error_within(err, "log/%08u.seg at %u", address_segment(where), address_offset(where));
     if (position != UINT64_MAX && got.position != position)
@@ -110,9 +48,8 @@ static bool entry_read(struct store *s, address where, uint64_t position, bool s
     out = write_room(entry, got.length - ENTRY_HEADER_BYTES);
     if (out == NULL)
         return writer_ok(entry, err, "entry");
-    if (!segment_read(s, where + ENTRY_HEADER_BYTES, solved, out, got.length - ENTRY_HEADER_BYTES))
-        return error_set(err, ERR_DAMAGED, "log/%08u.seg at %u: the entry is cut short", address_segment(where),
-                         address_offset(where));
+    if (!segment_read(s, where + ENTRY_HEADER_BYTES, solved, out, got.length - ENTRY_HEADER_BYTES, err))
+        return false;
     *h = got;
     return true;
 }
@@ -133,12 +70,16 @@ static bool entry_solved(struct store *s, address where, uint64_t position, stru
 bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry,
               struct error *err)
 {
-    struct error why;
+    struct error why = { 0 }, solving = { 0 };
 
     if (entry_read(s, where, position, false, h, entry, &why))
         return true;
-    if (why.code == ERR_DAMAGED && where != 0 && entry_solved(s, where, position, h, entry, NULL))
-        return true;
+    if (why.code == ERR_DAMAGED && where != 0) {
+        if (entry_solved(s, where, position, h, entry, &solving))
+            return true;
+        if (error_is_want(solving.code)) /* nobody knows yet whether it is lost */
+            why = solving;
+    }
     if (err != NULL)
         *err = why;
     return false;
@@ -173,34 +114,52 @@ bool entry_open(struct store *s, struct seal *seal, const struct entry_header *h
 }
 
 /* The address of an entry whose index entry is wrong: behind the entry before it, over the marker between. */
-static address address_by_neighbour(struct store *s, uint64_t position, struct writer *entry)
+static bool address_by_neighbour(struct store *s, uint64_t position, struct writer *entry, address *out,
+                                 struct error *err)
 {
     struct entry_header h;
     uint8_t fixed[MARKER_FIXED_BYTES];
     struct marker m;
     address where;
+    uint64_t size;
 
-    if (position == 0 || !entry_at(s, ledger_address(&s->ledger, position - 1), position - 1, &h, entry, NULL))
-        return 0;
-    where = ledger_address(&s->ledger, position - 1) + h.length;
-    if (file_read_at(segment_fd(s, address_segment(where)), fixed, sizeof fixed, address_offset(where), NULL)
-        && marker_fixed_decode(span_of(fixed, sizeof fixed), &m, NULL))
-        where += marker_length(m.count);
-    if (address_offset(where) >= segment_size(s, address_segment(where)))
+    if (position == 0)
+        return error_set(err, ERR_DAMAGED, "nothing is before the first entry");
+    if (!ledger_find(&s->ledger, position - 1, &where, err)
+        || !entry_at(s, where, position - 1, &h, entry, err))
+        return false;
+    where += h.length;
+    if (segment_read(s, where, false, fixed, sizeof fixed, err)) {
+        if (marker_fixed_decode(span_of(fixed, sizeof fixed), &m, NULL))
+            where += marker_length(m.count);
+    } else if (err->code != ERR_DAMAGED) {
+        return false;
+    }
+    if (!segment_size(s, address_segment(where), &size, err))
+        return false;
+    if (address_offset(where) >= size)
         where = address_of(address_segment(where) + 1, SEGMENT_HEADER_BYTES);
-    return where;
+    *out = where;
+    return true;
 }
 
 bool entry_find(struct store *s, uint64_t position, struct entry_header *h, struct writer *entry, struct error *err)
 {
-    struct error why;
-    address where = ledger_address(&s->ledger, position);
+    struct error why = { 0 }, looking = { 0 };
+    address where;
 
+    if (!ledger_find(&s->ledger, position, &where, err))
+        return false;
     if (entry_at(s, where, position, h, entry, &why))
         return true;
-    where = why.code == ERR_DAMAGED ? address_by_neighbour(s, position, entry) : 0;
-    if (where != 0 && entry_at(s, where, position, h, entry, &why))
-        return true;
+    if (why.code == ERR_DAMAGED) {
+        if (address_by_neighbour(s, position, entry, &where, &looking)) {
+            if (entry_at(s, where, position, h, entry, &why))
+                return true;
+        } else if (error_is_want(looking.code)) {
+            why = looking;
+        }
+    }
     if (err != NULL)
         *err = why;
     return false;
@@ -231,14 +190,19 @@ static void look_done(struct look *l)
 /* Facts that fail their tag: the entry may have rotted behind its header. Read once more, through the seal. */
 static bool open_solved(struct store *s, uint64_t position, struct look *l, struct error *err)
 {
-    struct error why;
+    struct error why = { 0 };
     address where = ledger_address(&s->ledger, position);
 
-    if (err->code != ERR_DAMAGED || !entry_solved(s, where, position, &l->h, &l->entry, &why)
-        || !entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &l->unit, &l->facts, &l->keys, &why))
+    if (err->code != ERR_DAMAGED)
         return false;
-    *err = (struct error){ 0 };
-    return true;
+    if (entry_solved(s, where, position, &l->h, &l->entry, &why)
+        && entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &l->unit, &l->facts, &l->keys, &why)) {
+        *err = (struct error){ 0 };
+        return true;
+    }
+    if (error_is_want(why.code)) /* nobody knows yet whether it is lost */
+        *err = why;
+    return false;
 }
 
 static bool look_at(struct store *s, uint64_t position, struct look *l, struct error *err)
@@ -348,15 +312,19 @@ int body_open(struct store *s, const struct entry_header *h, uint64_t *from, str
 
 /* A chunk that cannot be read or fails its tag, once more: solved from the seal of its file. */
 static bool chunk_solved(struct look *l, uint64_t at, const uint8_t nonce[NONCE_BYTES], uint8_t *stored,
-                         size_t stored_len, uint8_t *clear)
+                         size_t stored_len, uint8_t *clear, struct error *err)
 {
+    struct error why = { 0 };
+
     if (l->s == NULL || l->body_name[0] == '\0')
         return false;
     sealer_met(l->s, l->body_name); /* to be mended, or told where that is not possible */
-    if (!mend_read(l->s, l->body_name, at, stored, stored_len, NULL)
-        || !seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, stored_len), clear, NULL))
-        return false;
-    return true;
+    if (mend_read(l->s, l->body_name, at, stored, stored_len, &why)
+        && seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, stored_len), clear, &why))
+        return true;
+    if (error_is_want(why.code)) /* nobody knows yet whether it is lost */
+        *err = why;
+    return false;
 }
 
 /* Reads and decrypts chunk `index` of an entry's body; returns its plaintext length in *len. */
@@ -367,16 +335,14 @@ static bool read_chunk(struct look *l, int fd, uint64_t from, uint32_t index, ui
     size_t n = last ? (size_t)(l->h.body_bytes - (uint64_t)index * CHUNK_BYTES) : CHUNK_BYTES;
     uint64_t at = from + (uint64_t)index * CHUNK_STORED_BYTES;
     uint8_t nonce[NONCE_BYTES];
-    struct error why;
+    struct error why = { 0 };
     bool ok;
 
     seal_chunk_nonce(index, last, nonce);
-    if (!file_read_at(fd, stored, n + TAG_BYTES, at, NULL))
-        ok = error_set(&why, ERR_DAMAGED, "chunk %u of the body cannot be read", index);
-    else
-        ok = seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, n + TAG_BYTES), clear, &why)
-             || error_within(&why, "chunk %u of the body", index);
-    if (!ok && (why.code != ERR_DAMAGED || !chunk_solved(l, at, nonce, stored, n + TAG_BYTES, clear))) {
+    ok = (stored_read(fd, stored, n + TAG_BYTES, at, &why)
+          && seal_decrypt(&l->seal, l->keys.body, nonce, span_of(NULL, 0), span_of(stored, n + TAG_BYTES), clear, &why))
+         || error_within(&why, "chunk %u of the body", index);
+    if (!ok && (why.code != ERR_DAMAGED || !chunk_solved(l, at, nonce, stored, n + TAG_BYTES, clear, &why))) {
         if (err != NULL)
             *err = why;
         return false;
@@ -476,7 +442,8 @@ static bool check_stored(const struct check *c, const struct entry_header *h, in
         if (c->keys != NULL)
             ok = read_chunk(&l, fd, from, i, stored, clear, &n, err);
         else if (!file_read_at(fd, stored, chunk.len, from + (uint64_t)i * CHUNK_STORED_BYTES, &why))
-            ok = error_set(err, c->strict && why.code != ERR_TRUNCATED ? why.code : ERR_DAMAGED,
+            ok = error_set(err,
+                           why.code == ERR_TRUNCATED || (why.code == ERR_IO && !c->strict) ? ERR_DAMAGED : why.code,
                            "chunk %u of the body cannot be read", i);
         ok = ok && merkle_leaf(c->seal, &chunk, 1, &leaf, err) && merkle_append(&tree, c->seal, &leaf, err);
         if (ok && c->pace != NULL && !c->pace(c->pace_context, chunk.len))
@@ -526,18 +493,21 @@ bool body_check_paced(struct store *s, struct seal *seal, const struct entry_hea
 }
 
 /* The nearest rule before a position, found by looking at every record: for a chain whose link is damaged. */
-static uint64_t rule_before(struct store *s, uint64_t position)
+static bool rule_before(struct store *s, uint64_t position, uint64_t *out, struct error *err)
 {
     bool found = false;
 
     while (!found && position > 0) {
         struct look l;
-        struct error ignored;
+        struct error why = { 0 };
 
-        found = look_at(s, --position, &l, &ignored) && l.h.kind == RECORD_RULE;
+        found = look_at(s, --position, &l, &why) && l.h.kind == RECORD_RULE;
         look_done(&l);
+        if (error_is_want(why.code)) /* it may be one */
+            return error_set(err, why.code, "%s", why.text);
     }
-    return found ? position + 1 : 0;
+    *out = found ? position + 1 : 0;
+    return true;
 }
 
 /*
@@ -579,7 +549,8 @@ bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct 
             return false;
         if (!ok) {
             log_error(s->log, "rule.damaged", f_uint("position", next - 1), f_err(err));
-            next = rule_before(s, next - 1);
+            if (!rule_before(s, next - 1, &next, err))
+                return false;
         }
     }
     return true;

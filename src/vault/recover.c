@@ -367,17 +367,23 @@ static bool walk_tail(struct recovery *r, address from, struct error *err)
 /* ---- where to begin ---- */
 
 /* The index and the newest full tile of each level are there. */
-static bool ledger_is_there(struct store *s)
+static bool ledger_is_there(struct store *s, bool *there, struct error *err)
 {
     struct hash tile[TILE_HASHES];
+    struct error why = { 0 };
+
+    *there = true;
 
     for (unsigned level = 0; level < TILE_LEVELS; level++) {
         uint64_t full = s->end.marker.size >> (8 * (level + 1));
 
-        if (full > 0 && !tile_read(&s->disk, level, full - 1, tile))
-            return false;
+        if (full > 0 && !tile_read(&s->disk, level, full - 1, tile, &why)) {
+            *there = false;
+            return !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
+        }
     }
-    return ledger_size_of_index_file(&s->ledger) >= s->end.marker.size * 8;
+    *there = ledger_size_of_index_file(&s->ledger) >= s->end.marker.size * 8;
+    return true;
 }
 
 /* Forgets the ledger, to make it again from the beginning of the log; keeps what was confirmed of it. */
@@ -401,16 +407,16 @@ static bool begin_again(struct recovery *r, struct error *err)
 static bool find_end(struct recovery *r, struct error *err)
 {
     struct store *s = r->s;
-    bool found;
+    bool found, there = true;
 
-    if (!confirm_read(s, &found, err))
+    if (!confirm_read(s, &found, err) || (found && !ledger_is_there(s, &there, err)))
         return false;
     if (!found) {
         s->end = (struct log_end){ .offset = SEGMENT_HEADER_BYTES };
         start_finding(s, "neither confirm file is usable: the end of the log is found by its markers");
     }
     r->confirmed = s->end;
-    if (found && !ledger_is_there(s) && !begin_again(r, err))
+    if (!there && !begin_again(r, err))
         return false;
     if (!s->read_only && !settle_log(s, s->end.segment, err))
         return false;
@@ -428,18 +434,6 @@ static bool find_end(struct recovery *r, struct error *err)
     return true;
 }
 
-/* A segment that is there and cannot be opened (no descriptor left, no right) would look like the end of the log. */
-static bool all_was_seen(struct store *s, struct error *err)
-{
-    int why;
-
-    (void)pthread_mutex_lock(&s->segment_lock);
-    why = s->segment_errno;
-    (void)pthread_mutex_unlock(&s->segment_lock);
-    errno = why;
-    return why == 0 || error_errno(err, "a log segment cannot be opened");
-}
-
 bool recover(struct store *s, struct error *err)
 {
     struct recovery *r = calloc(1, sizeof *r);
@@ -451,7 +445,7 @@ bool recover(struct store *s, struct error *err)
     r->s = s;
     r->clear = writer_new(FACTS_STORED_MAX);
     s->ledger.keep_tiles = !s->read_only;
-    ok = seal_init(&r->seal, &s->suite, err) && find_end(r, err) && all_was_seen(s, err)
+    ok = seal_init(&r->seal, &s->suite, err) && find_end(r, err)
          && writer_ok(&s->large_names, err, "names of bodies") /* one that is not renamed would be taken for a rest */
          && (s->read_only || recovery_cut(s, r->broken > 0 || r->gap, err));
     if (ok && (r->broken > 0 || r->gap)) {

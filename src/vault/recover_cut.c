@@ -84,8 +84,10 @@ static bool cut_file(struct store *s, const char *name, uint64_t size, uint64_t 
 static bool cut_log(struct store *s, struct error *err)
 {
     char name[NAME_BYTES_MAX];
-    uint64_t size = segment_size(s, s->end.segment);
+    uint64_t size, behind;
 
+    if (!segment_size(s, s->end.segment, &size, err))
+        return false;
     segment_name(s->end.segment, name);
     if (size > s->end.offset && !cut_file(s, name, size, s->end.offset, 0, err))
         return false;
@@ -94,7 +96,7 @@ static bool cut_log(struct store *s, struct error *err)
                       (unsigned long long)(s->end.offset - size));
     for (uint32_t n = segments_from(s, s->end.segment); n > s->end.segment + 1; n--) {
         segment_name(n - 1, name);
-        if (!cut_file(s, name, segment_size(s, n - 1), 0, SEGMENT_HEADER_BYTES, err))
+        if (!segment_size(s, n - 1, &behind, err) || !cut_file(s, name, behind, 0, SEGMENT_HEADER_BYTES, err))
             return false;
         (void)pthread_mutex_lock(&s->segment_lock);
         file_close(&s->segment_fds[n - 1]);

@@ -86,7 +86,7 @@ static bool copy_continues(struct repair *r, int fd, uint32_t number, uint64_t l
     uint8_t *tail;
     size_t n = length < MARKER_BYTES_MAX ? (size_t)length : MARKER_BYTES_MAX;
     bool fits = false;
-    int after = segment_fd(s, number + 1);
+    int after = segment_fd(s, number + 1, NULL);
 
     if (after < 0 || !file_read_at(after, next, sizeof next, 0, NULL)
         || !segment_header_decode(span_of(next, sizeof next), keyring_keys(s->keyring)->file, &h, NULL)
@@ -115,7 +115,13 @@ static bool copy_has_bodies(struct repair *r, int fd, const struct sidecar *thei
     for (uint64_t p = theirs->h.first; fits && p < theirs->h.behind; p++) {
         struct entry_header h;
 
-        if (!entry_find(s, p, &h, &entry, NULL) || !h.has_body)
+        struct error why = { 0 };
+
+        if (!entry_find(s, p, &h, &entry, &why)) {
+            fits = !error_is_want(why.code); /* what could not be looked at vouches for nothing */
+            continue;
+        }
+        if (!h.has_body)
             continue;
         if (h.large)
             large_name(h.name, true, own);

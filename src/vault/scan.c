@@ -20,13 +20,16 @@ void scan_done(struct scan *c)
 }
 
 /* Where the segment being walked ends for us. */
-static uint32_t segment_end(const struct scan *c)
+static bool segment_end(const struct scan *c, uint32_t *out, struct error *err)
 {
-    uint64_t size = segment_size(c->store, address_segment(c->at));
+    uint64_t size;
 
+    if (!segment_size(c->store, address_segment(c->at), &size, err))
+        return false;
     if (address_segment(c->at) == address_segment(c->limit) && size > address_offset(c->limit))
         size = address_offset(c->limit);
-    return size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
+    *out = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
+    return true;
 }
 
 /* The window holds `want` bytes from `offset` of a segment on; empty where they cannot be read (*failed: by the disk). */
@@ -34,15 +37,20 @@ static bool window_fill(struct scan *c, uint32_t segment, uint32_t offset, size_
 {
     struct error why = { 0 };
     uint8_t *out;
+    int fd;
 
     writer_reset(&c->window);
     c->window_segment = segment;
     c->window_from = offset;
     out = write_room(&c->window, want);
-    c->no_memory = c->no_memory || out == NULL;
-    if (out != NULL && file_read_at(segment_fd(c->store, segment), out, want, offset, &why))
+    if (out == NULL)
+        (void)error_set(&c->want, ERR_MEMORY, "no memory to read the log");
+    fd = out == NULL ? -1 : segment_fd(c->store, segment, &why);
+    if (fd >= 0 && file_read_at(fd, out, want, offset, &why))
         return true;
-    *failed = why.code != ERR_NONE && why.code != ERR_TRUNCATED;
+    *failed = fd >= 0 && why.code != ERR_TRUNCATED;
+    if (error_is_want(why.code) && (fd < 0 || why.code != ERR_IO)) /* not the disk's sectors */
+        c->want = why;
     writer_reset(&c->window);
     return false;
 }
@@ -97,9 +105,8 @@ static bool record_at(struct scan *c, uint32_t offset, uint32_t end, struct scan
     return false;
 }
 
-static void segment_head(struct scan *c, struct scan_item *out)
+static void segment_head(struct scan *c, uint32_t end, struct scan_item *out)
 {
-    uint32_t end = segment_end(c);
     struct span bytes = look(c, 0, SEGMENT_HEADER_BYTES, end);
 
     out->type = SCAN_SEGMENT;
@@ -111,30 +118,46 @@ static void segment_head(struct scan *c, struct scan_item *out)
     c->at += SEGMENT_HEADER_BYTES;
 }
 
+/* The segment behind is walked next, where it is there. */
+static bool next_segment(struct scan *c, bool *there, struct error *err)
+{
+    const uint32_t next = address_segment(c->at) + 1;
+    struct error why = { 0 };
+
+    *there = next <= address_segment(c->limit) && segment_fd(c->store, next, &why) >= 0;
+    if (why.code != ERR_NONE && why.code != ERR_DAMAGED)
+        return error_set(err, why.code, "%s", why.text);
+    if (*there)
+        c->at = address_of(next, 0);
+    return true;
+}
+
 bool scan_next(struct scan *c, struct scan_item *out, struct error *err)
 {
-    uint32_t offset = address_offset(c->at), end = segment_end(c), from = offset;
+    uint32_t offset = address_offset(c->at), end = 0, from = offset;
+    bool there;
 
     *out = (struct scan_item){ .type = SCAN_END, .where = c->at };
     c->unread = false;
     if (c->at >= c->limit)
         return true;
+    if (!segment_end(c, &end, err))
+        return false;
     if (offset >= end) {
-        uint32_t next = address_segment(c->at) + 1;
-
-        if (offset == 0 || next > address_segment(c->limit) || segment_fd(c->store, next) < 0)
+        if (offset == 0)
             return true;
-        c->at = address_of(next, 0);
-        return scan_next(c, out, err);
+        if (!next_segment(c, &there, err))
+            return false;
+        return !there || scan_next(c, out, err);
     }
     if (offset == 0) {
-        segment_head(c, out);
-        return !c->no_memory || error_set(err, ERR_MEMORY, "no memory to read the log");
+        segment_head(c, end, out);
+        return c->want.code == ERR_NONE || error_set(err, c->want.code, "%s", c->want.text);
     }
     while (offset < end && !record_at(c, offset, end, out))
         offset = end - offset < RECORD_ALIGN ? end : offset + RECORD_ALIGN;
-    if (c->no_memory) /* or else what is whole would look broken */
-        return error_set(err, ERR_MEMORY, "no memory to read the log");
+    if (c->want.code != ERR_NONE) /* or else what is whole would look broken */
+        return error_set(err, c->want.code, "%s", c->want.text);
     if (offset > from) {
         *out = (struct scan_item){ .type = SCAN_GAP, .where = c->at, .length = offset - from, .unread = c->unread };
         c->at += out->length;

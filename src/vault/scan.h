@@ -34,14 +34,14 @@ struct scan {
     struct writer window; /* bytes of the segment from window_from on */
     uint32_t window_from;
     uint32_t window_segment;
-    bool no_memory; /* the window could not be filled: what was seen since does not count */
+    struct error want; /* as of error_is_want(): why the window could not be filled; what was seen since does not count */
     bool unread;    /* a read failed since the last item */
 };
 
 /* From `from` (offset 0 of a segment: its header comes first) up to `limit`. */
 void scan_init(struct scan *c, struct store *s, address from, address limit);
 void scan_done(struct scan *c);
-/* False without memory, or where reading fails. */
+/* False for a want (error_is_want): without memory, or where a segment that is there cannot be opened. */
 bool scan_next(struct scan *c, struct scan_item *out, struct error *err);
 
 #endif

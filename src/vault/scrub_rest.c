@@ -121,8 +121,9 @@ static bool tile_root(struct sealer *sl, const struct hash hashes[TILE_HASHES], 
     return true;
 }
 
-/* What the tile above, or the confirm file's edge, says of a tile; false where the tile above cannot be read. */
-static bool tile_parent(struct sealer *sl, const struct ledger *l, unsigned level, uint64_t number, struct hash *out)
+/* What the tile above, or the confirm file's edge, says of a tile; ERR_DAMAGED where the tile above is. */
+static bool tile_parent(struct sealer *sl, const struct ledger *l, unsigned level, uint64_t number, struct hash *out,
+                        struct error *err)
 {
     uint64_t full = full_tiles(l, level + 1) * TILE_HASHES;
     struct hash above[TILE_HASHES];
@@ -131,14 +132,15 @@ static bool tile_parent(struct sealer *sl, const struct ledger *l, unsigned leve
         *out = l->levels[level + 1].hashes[number - full];
         return true;
     }
-    if (!tile_read(&sl->s->disk, level + 1, number / TILE_HASHES, above))
+    if (!tile_read(&sl->s->disk, level + 1, number / TILE_HASHES, above, err))
         return false;
     *out = above[number % TILE_HASHES];
     return true;
 }
 
-/* A tile from what is below it: entries, or the roots of tiles. False where some of that is lost. */
-static bool tile_again(struct sealer *sl, unsigned level, uint64_t number, struct hash out[TILE_HASHES])
+/* A tile from what is below it: entries, or the roots of tiles. ERR_DAMAGED where some of that is lost. */
+static bool tile_again(struct sealer *sl, unsigned level, uint64_t number, struct hash out[TILE_HASHES],
+                       struct error *err)
 {
     struct writer entry = writer_new(ENTRY_BYTES_MAX);
     bool ok = true;
@@ -149,10 +151,10 @@ static bool tile_again(struct sealer *sl, unsigned level, uint64_t number, struc
         struct entry_header h;
 
         if (level == 0)
-            ok = entry_find(sl->s, child, &h, &entry, NULL)
-                 && merkle_leaf(&sl->seal, &(struct span){ entry.ptr, entry.len }, 1, &out[i], NULL);
+            ok = entry_find(sl->s, child, &h, &entry, err)
+                 && merkle_leaf(&sl->seal, &(struct span){ entry.ptr, entry.len }, 1, &out[i], err);
         else
-            ok = tile_read(&sl->s->disk, level - 1, child, below) && tile_root(sl, below, &out[i], NULL);
+            ok = tile_read(&sl->s->disk, level - 1, child, below, err) && tile_root(sl, below, &out[i], err);
     }
     writer_done(&entry);
     return ok;
@@ -161,12 +163,13 @@ static bool tile_again(struct sealer *sl, unsigned level, uint64_t number, struc
 static bool scrub_tile(struct sealer *sl, const struct ledger *l, unsigned level, uint64_t number, struct error *err)
 {
     struct hash hashes[TILE_HASHES], want, got;
+    struct error why = { 0 };
     char name[TILE_NAME_MAX];
 
     tile_name(level, number, name);
-    if (!tile_parent(sl, l, level, number, &want))
-        return true; /* said already */
-    if (tile_read(&sl->s->disk, level, number, hashes)) {
+    if (!tile_parent(sl, l, level, number, &want, &why)) /* damaged: said already */
+        return !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
+    if (tile_read(&sl->s->disk, level, number, hashes, &why)) {
         if (!tile_root(sl, hashes, &got, err))
             return false;
         if (memcmp(got.bytes, want.bytes, HASH_BYTES) == 0) {
@@ -174,8 +177,13 @@ static bool scrub_tile(struct sealer *sl, const struct ledger *l, unsigned level
             return true;
         }
     }
-    if (!tile_again(sl, level, number, hashes) || !tile_root(sl, hashes, &got, err)
+    if (error_is_want(why.code))
+        return error_set(err, why.code, "%s", why.text);
+    why = (struct error){ 0 };
+    if (!tile_again(sl, level, number, hashes, &why) || !tile_root(sl, hashes, &got, &why)
         || memcmp(got.bytes, want.bytes, HASH_BYTES) != 0) {
+        if (error_is_want(why.code)) /* that says nothing of what is below: the next round looks again */
+            return error_set(err, why.code, "%s", why.text);
         scrub_report(sl, name, "it cannot be made again: what is below it is damaged");
         return true;
     }

@@ -120,10 +120,14 @@ bool sealing_check_segment(struct sealer *sl, uint32_t number, address limit, st
 
 /* ---- bodies ---- */
 
-/* The header of the entry at a position; false where the log lost it. */
-static bool header_of(struct sealer *sl, uint64_t position, struct writer *entry, struct entry_header *out)
+/* The header of the entry at a position; not *there where the log lost it. False where nobody knows. */
+static bool header_of(struct sealer *sl, uint64_t position, struct writer *entry, struct entry_header *out, bool *there,
+                      struct error *err)
 {
-    return entry_find(sl->s, position, out, entry, NULL);
+    struct error why = { 0 };
+
+    *there = entry_find(sl->s, position, out, entry, &why);
+    return *there || !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
 }
 
 bool sealing_check_bodies(struct sealer *sl, enum body_class c, uint32_t number, uint64_t first, uint64_t behind,
@@ -136,8 +140,10 @@ bool sealing_check_bodies(struct sealer *sl, enum body_class c, uint32_t number,
     for (uint64_t p = first; ok && p < behind; p++) {
         struct error why = { 0 };
         struct entry_header h;
+        bool there;
 
-        if (!header_of(sl, p, &entry, &h) || !h.has_body || h.large || h.body_class != c || h.place.number != number)
+        ok = header_of(sl, p, &entry, &h, &there, err);
+        if (!ok || !there || !h.has_body || h.large || h.body_class != c || h.place.number != number)
             continue;
         if (!body_check_paced(sl->s, &sl->seal, &h, sealer_pace, sl, &why)) {
             if (why.code != ERR_DAMAGED) /* no memory, no descriptor, no time: that says nothing of the body */
@@ -287,10 +293,11 @@ static bool walk_entries(struct sealer *sl, bool *did, struct error *err)
     uint64_t until = atomic_load(&sl->s->confirmed_size);
     struct writer entry = writer_new(ENTRY_BYTES_MAX);
     struct entry_header h;
-    bool ok = true, made = false;
+    bool ok = true, made = false, there;
 
     for (unsigned n = 0; ok && !made && n < WALK_ENTRIES && sl->state.cursor < until; n++) {
-        if (header_of(sl, sl->state.cursor, &entry, &h))
+        ok = header_of(sl, sl->state.cursor, &entry, &h, &there, err);
+        if (ok && there)
             ok = look_at_entry(sl, &h, &made, err);
         if (ok && !sealer_pace(sl, entry.len))
             ok = error_set(err, ERR_BUSY, "interrupted");

@@ -101,9 +101,11 @@ static bool create_log(struct store *s, struct error *err)
 /* Making it was interrupted: there is no confirm file yet and nothing was ever written behind the first marker. */
 static bool is_half_made(struct store *s)
 {
+    uint64_t size;
+
     return !disk_exists(&s->disk, "confirm.0") && !disk_exists(&s->disk, "confirm.1")
            && !disk_exists(&s->disk, "checkpoint") && !disk_exists(&s->disk, "twin") && segment_count(s) <= 1
-           && segment_size(s, 0) <= SEGMENT_HEADER_BYTES + marker_length(0);
+           && segment_size(s, 0, &size, NULL) && size <= SEGMENT_HEADER_BYTES + marker_length(0);
 }
 
 bool store_make_dirs(struct store *s, struct error *err)

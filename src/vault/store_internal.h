@@ -195,7 +195,6 @@ struct store {
     pthread_mutex_t segment_lock;
     int *segment_fds; /* for reading, by number; -1 until wanted; under segment_lock */
     size_t segment_fd_count;
-    int segment_errno; /* why one could not be opened, though it may be there; under segment_lock */
 
     char start_findings[START_FINDINGS_MAX][FINDING_MAX]; /* what was wrong at the start, for verify */
     size_t start_finding_count;
@@ -257,12 +256,14 @@ bool checkpoint_read(struct store *s, struct seal *seal, bool *whole, uint64_t *
                      struct error *err);
 
 /* ---- read.c ---- */
-/* A descriptor of the segment, owned by the store; -1. */
-int segment_fd(struct store *s, uint32_t number);
+/* Whole stored bytes: ERR_DAMAGED where the disk does not give them or the file ends; a want as it is. */
+bool stored_read(int fd, uint8_t *out, size_t len, uint64_t offset, struct error *err);
+/* A descriptor of the segment, owned by the store; -1: ERR_DAMAGED where it is missing, another code as of error_is_want(). */
+int segment_fd(struct store *s, uint32_t number, struct error *err);
 uint32_t segment_count(struct store *s);
 /* The number behind the last segment that is there without a gap from `first` on. */
 uint32_t segments_from(struct store *s, uint32_t first);
-uint64_t segment_size(struct store *s, uint32_t number); /* 0 where it is missing */
+bool segment_size(struct store *s, uint32_t number, uint64_t *out, struct error *err); /* 0 where it is missing */
 /* Reads and checks the entry at `where`; position UINT64_MAX: any. *entry gets all its bytes (replacing what it held).
  */
 bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry,

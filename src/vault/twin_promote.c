@@ -47,6 +47,8 @@ static bool learn_slot(struct promotion *p, const struct scan_item *item, struct
 
     if (entry_open(s, &p->t->seal, &item->entry, item->bytes, &p->clear, &unit, &facts, &keys, &why)) {
         ok = keyring_assign(s->keyring, unit, item->entry.slot, err);
+    } else if (error_is_want(why.code)) { /* or else the slot of an entry that is whole would be given up */
+        ok = error_set(err, why.code, "%s", why.text);
     } else {
         keyring_burn(s->keyring, item->entry.slot);
         if (why.code == ERR_DAMAGED)
@@ -85,10 +87,13 @@ static bool walk(struct promotion *p, struct error *err)
 static bool cut_segment(struct store *s, struct error *err)
 {
     char name[NAME_BYTES_MAX];
+    uint64_t size;
     bool ok;
     int fd;
 
-    if (segment_size(s, s->end.segment) <= s->end.offset)
+    if (!segment_size(s, s->end.segment, &size, err))
+        return false;
+    if (size <= s->end.offset)
         return true;
     segment_name(s->end.segment, name);
     fd = disk_open(&s->disk, name, O_RDWR, err);

@@ -5,6 +5,7 @@
  * index, checkpoint. Where an entry is damaged its leaf comes from the marker, so one broken record is one finding.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,6 +63,15 @@ static void finding(struct verify *v, const char *format, ...)
     v->report(v->context, text);
 }
 
+/* A read that failed: a finding where that is for what is stored; a want of ours ends the walk, as it proves nothing. */
+static bool found_wrong(struct verify *v, const struct error *why, const char *where, struct error *err)
+{
+    if (error_is_want(why->code))
+        return error_set(err, why->code, "%s", why->text);
+    finding(v, "%s%s", where, why->text);
+    return true;
+}
+
 static void keyring_finding_is_ours(void *context, const char *text)
 {
     finding(context, "%s", text);
@@ -72,20 +82,21 @@ static void keyring_finding_is_ours(void *context, const char *text)
 
 /* ---- the tree ---- */
 
-static void check_tile(struct verify *v, unsigned level, uint64_t number, const struct tile_edge *e)
+static bool check_tile(struct verify *v, unsigned level, uint64_t number, const struct tile_edge *e, struct error *err)
 {
     struct hash stored[TILE_HASHES];
+    struct error why = { 0 };
     char name[TILE_NAME_MAX];
 
     if ((number + 1) << (8 * (level + 1)) > v->indexed)
-        return; /* not written yet */
+        return true; /* not written yet */
+    if (!tile_read(&v->s->disk, level, number, stored, &why))
+        return found_wrong(v, &why, "", err);
     tile_name(level, number, name);
-    if (!tile_read(&v->s->disk, level, number, stored))
-        finding(v, "%s is missing or cut short", name);
-    else
-        for (unsigned i = 0; i < TILE_HASHES; i++)
-            if (memcmp(stored[i].bytes, e->hashes[i].bytes, HASH_BYTES) != 0)
-                finding(v, "%s: hash %u is damaged", name, i);
+    for (unsigned i = 0; i < TILE_HASHES; i++)
+        if (memcmp(stored[i].bytes, e->hashes[i].bytes, HASH_BYTES) != 0)
+            finding(v, "%s: hash %u is damaged", name, i);
+    return true;
 }
 
 static bool grow_tiles(struct verify *v, const struct hash *leaf, struct error *err)
@@ -99,7 +110,8 @@ static bool grow_tiles(struct verify *v, const struct hash *leaf, struct error *
         e->hashes[e->count++] = carry;
         if (e->count < TILE_HASHES)
             return true;
-        check_tile(v, level, (v->tree.size - 1) >> (8 * (level + 1)), e);
+        if (!check_tile(v, level, (v->tree.size - 1) >> (8 * (level + 1)), e, err))
+            return false;
         for (unsigned i = 0; i < TILE_HASHES; i++)
             if (!merkle_append(&whole, &v->seal, &e->hashes[i], err))
                 return false;
@@ -166,77 +178,100 @@ static bool grow_to(struct verify *v, const struct marker *m, struct span leaves
 
 /* ---- entries ---- */
 
-static void check_body_file(struct verify *v, enum body_class c, const struct body_file *f)
+/* *fd: -1 where the file is missing. False where it may be there and cannot be opened. */
+static bool open_body_file(struct verify *v, enum body_class c, const struct body_file *f, char name[NAME_BYTES_MAX],
+                           int *fd, struct error *err)
+{
+    char path[DISK_PATH_MAX];
+
+    body_name(c, f, name);
+    disk_path(&v->s->disk, name, path);
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *fd >= 0 || errno == ENOENT || error_errno(err, "open of %s", name);
+}
+
+static bool check_body_file(struct verify *v, enum body_class c, const struct body_file *f, struct error *err)
 {
     uint8_t want[BODY_BLOCK_BYTES] = { 0 }, got[BODY_BLOCK_BYTES] = { 0 };
     size_t len = (size_t)body_file_start(c);
-    char name[NAME_BYTES_MAX], path[DISK_PATH_MAX];
+    CLEANUP(file_close) int fd = -1;
+    char name[NAME_BYTES_MAX];
+    struct error why = { 0 };
 
     body_header_encode(c, f, keyring_vault_id(v->s->keyring), keyring_keys(v->s->keyring)->file, want);
-    body_name(c, f, name);
-    disk_path(&v->s->disk, name, path);
-    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (!open_body_file(v, c, f, name, &fd, err))
+        return false;
     if (fd < 0)
         finding(v, "%s is missing", name);
-    else if (!file_read_at(fd, got, len, 0, NULL) || memcmp(want, got, len) != 0)
+    else if (!stored_read(fd, got, len, 0, &why) && error_is_want(why.code))
+        return error_set(err, why.code, "%s", why.text);
+    else if (memcmp(want, got, len) != 0)
         finding(v, "%s: header is damaged", name);
+    return true;
 }
 
 /* The class goes on in another file, or the walk is over: this one must end where its last body does. */
-static void check_body_end(struct verify *v, enum body_class c, bool in_use)
+static bool check_body_end(struct verify *v, enum body_class c, bool in_use, struct error *err)
 {
     const struct body_file *f = &v->in_use[c - 1];
-    char name[NAME_BYTES_MAX], path[DISK_PATH_MAX];
+    CLEANUP(file_close) int fd = -1;
+    char name[NAME_BYTES_MAX];
     uint64_t size = 0;
 
     if (f->number == 0)
-        return;
-    body_name(c, f, name);
-    disk_path(&v->s->disk, name, path);
-    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        return true;
+    if (!open_body_file(v, c, f, name, &fd, err))
+        return false;
     if (fd < 0 || !file_size(fd, &size, NULL))
-        return; /* said already */
+        return true; /* said already */
     if (size < f->length || (size > f->length && !in_use && !v->body_gap[c - 1]))
         finding(v, "%s: %llu bytes, not %llu", name, (unsigned long long)size, (unsigned long long)f->length);
+    return true;
 }
 
 /* What fills a body's last block is zero. */
-static void check_padding(struct verify *v, const struct entry_header *h, uint64_t end)
+static bool check_padding(struct verify *v, const struct entry_header *h, uint64_t end, struct error *err)
 {
     static const uint8_t zeros[BODY_BLOCK_BYTES];
     uint64_t from = h->place.length + body_stored_bytes(h->body_bytes);
     uint8_t got[BODY_BLOCK_BYTES];
-    char name[NAME_BYTES_MAX], path[DISK_PATH_MAX];
+    CLEANUP(file_close) int fd = -1;
+    char name[NAME_BYTES_MAX];
+    struct error why = { 0 };
 
     if (end == from)
-        return;
-    body_name(h->body_class, &h->place, name);
-    disk_path(&v->s->disk, name, path);
-    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && file_read_at(fd, got, (size_t)(end - from), from, NULL)
-        && memcmp(got, zeros, (size_t)(end - from)) != 0)
+        return true;
+    if (!open_body_file(v, h->body_class, &h->place, name, &fd, err))
+        return false;
+    if (fd < 0)
+        return true; /* said already */
+    if (!stored_read(fd, got, (size_t)(end - from), from, &why))
+        return !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
+    if (memcmp(got, zeros, (size_t)(end - from)) != 0)
         finding(v, "%s: bytes behind record %llu at %llu are damaged", name, (unsigned long long)h->position,
                 (unsigned long long)from);
+    return true;
 }
 
 /* gone: with the file, as nothing in it can be read any more (expire.c). */
-static void check_place(struct verify *v, const struct entry_header *h, bool gone)
+static bool check_place(struct verify *v, const struct entry_header *h, bool gone, struct error *err)
 {
     struct body_file *f = &v->in_use[h->body_class - 1];
     bool *gap = &v->body_gap[h->body_class - 1];
 
     if (f->number != h->place.number) {
-        check_body_end(v, h->body_class, false);
+        if (!check_body_end(v, h->body_class, false, err))
+            return false;
         *f = h->place;
-        if (!gone)
-            check_body_file(v, h->body_class, f);
+        if (!gone && !check_body_file(v, h->body_class, f, err))
+            return false;
         f->length = body_file_start(h->body_class);
     }
     if (h->place.length != f->length && !*gap)
         finding(v, "record %llu: its body does not follow the one before", (unsigned long long)h->position);
     f->length = body_aligned(h->body_class, h->place.length + body_stored_bytes(h->body_bytes));
-    check_padding(v, h, f->length);
     *gap = false;
+    return check_padding(v, h, f->length, err);
 }
 
 static bool body_is_gone(const struct store *s, const struct entry_header *h)
@@ -250,25 +285,29 @@ static bool body_is_gone(const struct store *s, const struct entry_header *h)
     return !disk_exists(&s->disk, name);
 }
 
-static void check_contents(struct verify *v, const struct scan_item *item)
+static bool check_contents(struct verify *v, const struct scan_item *item, struct error *err)
 {
     const struct entry_header *h = &item->entry;
     struct record_keys keys = { 0 };
     struct span unit, facts;
     struct error why = { 0 };
-    bool opened = entry_open(v->s, &v->seal, h, item->bytes, &v->clear, &unit, &facts, &keys, &why), gone;
+    bool opened = entry_open(v->s, &v->seal, h, item->bytes, &v->clear, &unit, &facts, &keys, &why), gone, ok = true;
+    char where[FINDING_MAX];
 
+    (void)snprintf(where, sizeof where, "record %llu is damaged: ", (unsigned long long)h->position);
     if (!opened && why.code == ERR_ERASED) /* by rule: what is left is whole, or is named below */
         v->erased++;
     else if (!opened)
-        finding(v, "record %llu is damaged: %s", (unsigned long long)h->position, why.text);
+        ok = found_wrong(v, &why, where, err);
     gone = h->has_body && !opened && why.code == ERR_ERASED && body_is_gone(v->s, h);
     if (h->has_body && !h->large)
-        check_place(v, h, gone);
+        ok = ok && check_place(v, h, gone, err);
     v->large_bodies += h->large ? 1 : 0;
-    if (h->has_body && !gone && !body_check(v->s, &v->seal, h, opened ? &keys : NULL, &why))
-        finding(v, "record %llu: body is damaged: %s", (unsigned long long)h->position, why.text);
+    (void)snprintf(where, sizeof where, "record %llu: body is damaged: ", (unsigned long long)h->position);
+    if (ok && h->has_body && !gone && !body_check(v->s, &v->seal, h, opened ? &keys : NULL, &why))
+        ok = found_wrong(v, &why, where, err);
     seal_wipe(&keys, sizeof keys);
+    return ok;
 }
 
 static bool remember(struct verify *v, uint64_t position, const struct hash *leaf, struct error *err)
@@ -290,20 +329,22 @@ static bool take_entry(struct verify *v, const struct scan_item *item, struct er
 {
     const struct entry_header *h = &item->entry;
     struct hash leaf;
+    address indexed;
 
     if (h->position != v->next_position && !v->gap)
         finding(v, WHERE_FORMAT ": record %llu stands where %llu belongs", WHERE(item->where),
                 (unsigned long long)h->position, (unsigned long long)v->next_position);
     v->next_position = h->position + 1;
-    if (h->position < v->indexed && ledger_address(&v->s->ledger, h->position) != item->where)
+    if (!ledger_find(&v->s->ledger, h->position, &indexed, err))
+        return false;
+    if (h->position < v->indexed && indexed != item->where)
         finding(v, "ledger/index: record %llu is not where it says", (unsigned long long)h->position);
     if (h->kind == RECORD_RULE) {
         if (h->previous_rule != v->newest_rule && !v->gap)
             finding(v, "record %llu: the chain of rules is broken", (unsigned long long)h->position);
         v->newest_rule = h->position + 1;
     }
-    check_contents(v, item);
-    return merkle_leaf(&v->seal, &item->bytes, 1, &leaf, err) && remember(v, h->position, &leaf, err);
+    return check_contents(v, item, err) && merkle_leaf(&v->seal, &item->bytes, 1, &leaf, err) && remember(v, h->position, &leaf, err);
 }
 
 /* ---- markers, segments, gaps ---- */
@@ -388,21 +429,24 @@ static bool walk_log(struct verify *v, struct error *err)
 }
 
 /* What the walk came to, against what the store holds to be true. */
-static void check_end(struct verify *v)
+static bool check_end(struct verify *v, struct error *err)
 {
+    bool ok = true;
+
     if (!v->have_last || v->last.size != v->until.marker.size
         || memcmp(v->last_hash.bytes, v->until.marker_hash.bytes, HASH_BYTES) != 0)
         finding(v, "the last marker of the log is damaged: %llu records instead of %llu follow from the markers",
                 (unsigned long long)v->last.size, (unsigned long long)v->until.marker.size);
-    for (unsigned c = 1; c <= BODY_CLASS_COUNT; c++)
-        check_body_end(v, (enum body_class)c, true);
+    for (unsigned c = 1; ok && c <= BODY_CLASS_COUNT; c++)
+        ok = check_body_end(v, (enum body_class)c, true, err);
     if (v->has_checkpoint && v->checkpoint_size > v->until.marker.size)
         finding(v, "checkpoint speaks of %llu records, the log holds %llu: it was rolled back",
                 (unsigned long long)v->checkpoint_size, (unsigned long long)v->until.marker.size);
+    return ok;
 }
 
 /* A file in body/large that no record names. */
-static void check_large(struct verify *v)
+static bool check_large(struct verify *v, struct error *err)
 {
     char path[DISK_PATH_MAX];
     struct dirent *e;
@@ -411,6 +455,8 @@ static void check_large(struct verify *v)
 
     disk_path(&v->s->disk, "body/large", path);
     d = opendir(path);
+    if (d == NULL && errno != ENOENT)
+        return error_errno(err, "body/large");
     while (d != NULL && (e = readdir(d)) != NULL)
         files += strlen(e->d_name) == LARGE_NAME_BYTES * 2 + 5 && strstr(e->d_name, ".body") != NULL ? 1 : 0;
     if (d != NULL)
@@ -418,6 +464,7 @@ static void check_large(struct verify *v)
     if (!v->s->twin /* which gives them their names before it calls a step its own */ && files > v->large_bodies && store_committed_size(v->s) == v->until.marker.size)
         finding(v, "body/large holds %llu files, the log names %llu", (unsigned long long)files,
                 (unsigned long long)v->large_bodies);
+    return true;
 }
 
 /* Keyring, confirm files, checkpoint: while no confirm is being written. */
@@ -454,10 +501,8 @@ bool store_verify_counted(struct store *s, verify_report *report, void *context,
     for (size_t i = 0; i < s->start_finding_count; i++)
         finding(v, "at the start: %s", s->start_findings[i]);
     ok = seal_init(&v->seal, &s->suite, err) && check_at_rest(v, err) && walk_log(v, err);
+    ok = ok && check_end(v, err) && check_large(v, err) && verify_seals(s, report, context, &v->findings, err);
     if (ok) {
-        check_end(v);
-        check_large(v);
-        ok = verify_seals(s, report, context, &v->findings, err);
         *out = (struct store_verified){ .findings = v->findings, .erased = v->erased };
     }
     if (v->clear.ptr != NULL)

@@ -93,19 +93,24 @@ static bool check_directory(struct seals *v, size_t directory, struct error *err
 }
 
 /* The large bodies that entries below the cursor name. */
-static bool check_large(struct seals *v)
+static bool check_large(struct seals *v, struct error *err)
 {
     struct writer entry = writer_new(ENTRY_BYTES_MAX);
     uint64_t until = v->state.cursor;
     char name[NAME_BYTES_MAX], beside[NAME_BYTES_MAX], text[FINDING_MAX];
+    bool ok = true;
 
     if (until > store_committed_size(v->s))
         until = store_committed_size(v->s);
-    for (uint64_t p = 0; p < until; p++) {
+    for (uint64_t p = 0; ok && p < until; p++) {
+        struct error why = { 0 };
         struct entry_header h;
 
-        if (!entry_find(v->s, p, &h, &entry, NULL) || !h.large
-            || keyring_slot_state(v->s->keyring, h.slot) == SLOT_ERASED)
+        if (!entry_find(v->s, p, &h, &entry, &why)) { /* damaged: said already */
+            ok = !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
+            continue;
+        }
+        if (!h.large || keyring_slot_state(v->s->keyring, h.slot) == SLOT_ERASED)
             continue;
         large_name(h.name, true, name);
         sidecar_name(name, beside);
@@ -115,7 +120,7 @@ static bool check_large(struct seals *v)
         found(v, text);
     }
     writer_done(&entry);
-    return true;
+    return ok;
 }
 
 bool verify_seals(struct store *s, verify_report *report, void *context, uint64_t *findings, struct error *err)
@@ -129,7 +134,7 @@ bool verify_seals(struct store *s, verify_report *report, void *context, uint64_
     ok = v.mender != NULL;
     for (size_t n = 0; ok && scrub_directory(n) != NULL; n++)
         ok = check_directory(&v, n, err);
-    ok = ok && check_large(&v);
+    ok = ok && check_large(&v, err);
     mender_free(v.mender);
     erased_files_done(&v.erased);
     return ok;

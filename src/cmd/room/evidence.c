@@ -86,12 +86,14 @@ static uint64_t nth(const struct making *m, uint64_t n)
 }
 
 /* A damaged one may be: it is shown by its hash. */
-static bool is_result(const struct making *m, uint64_t position)
+static bool is_result(const struct making *m, uint64_t position, struct error *err)
 {
-    struct error ignored = { 0 };
+    struct error why = { 0 };
     struct entry e;
 
-    return !store_read_header(m->store, position, &e, &ignored) || e.kind == RECORD_HL7;
+    if (!store_read_header(m->store, position, &e, &why))
+        return !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
+    return e.kind == RECORD_HL7 || error_set(err, ERR_NOT_FOUND, "no result message is at that position");
 }
 
 static bool choose(struct making *m, struct error *err)
@@ -112,8 +114,8 @@ static bool choose(struct making *m, struct error *err)
     }
     if (m->whole_range && (m->from >= m->until || m->until - m->from > EVIDENCE_RECORDS_MAX))
         return error_set(err, ERR_LIMIT, "a period of more than %u records, or of none", EVIDENCE_RECORDS_MAX);
-    if (span_equal(asked, SPAN_LIT("result")) && !is_result(m, nth(m, 0)))
-        return error_set(err, ERR_NOT_FOUND, "no result message is at that position");
+    if (span_equal(asked, SPAN_LIT("result")) && !is_result(m, nth(m, 0), err))
+        return false;
     return m->whole_range || m->listed.len > 0 || error_set(err, ERR_NOT_FOUND, "no record is about that");
 }
 
@@ -268,7 +270,8 @@ static void put_words(struct making *m, struct span facts)
 }
 
 /* A document whose body is damaged, or gone by rule, is sealed: a pack never holds what a verifier must refuse. */
-static bool is_shown(const struct making *m, const struct evidence_record *r, uint64_t position, struct span facts)
+static bool is_shown(const struct making *m, const struct evidence_record *r, uint64_t position, struct span facts,
+                     struct error *why)
 {
     struct span study = fields_text(m->request, FIELD_STUDY_UID);
 
@@ -276,16 +279,20 @@ static bool is_shown(const struct making *m, const struct evidence_record *r, ui
         return false;
     if (study.len > 0 && !span_equal(study, fields_text(facts, FIELD_STUDY_UID)))
         return false; /* a version that names another study: that it is there is shown, not what it says of others */
-    return !m->documents || !r->has_body || evidence_body_whole(m->store, position, NULL);
+    return !m->documents || !r->has_body || evidence_body_whole(m->store, position, why);
 }
 
-/* Shape and what belongs to it (docs/evidence.md, "RECD"). A record whose bytes are damaged has its leaf. */
-static void put_shape(struct making *m, uint64_t position, const struct hash *leaf)
+/*
+ * Shape and what belongs to it (docs/evidence.md, "RECD"). A record whose bytes are damaged has its leaf. False where it
+ * is not known what it is (no memory, no descriptor): a pack that says less than there is would be signed.
+ */
+static bool put_shape(struct making *m, uint64_t position, const struct hash *leaf, struct error *err)
 {
+    struct error why = { 0 };
     struct writer facts = writer_new(SIZE_MAX / 2);
     struct evidence_record r = { .opened = false };
-    bool there = m->keys && evidence_record(m->store, position, leaf, &r, &facts, NULL);
-    bool shown = there && is_shown(m, &r, position, writer_span(&facts));
+    bool there = m->keys && evidence_record(m->store, position, leaf, &r, &facts, &why);
+    bool shown = there && is_shown(m, &r, position, writer_span(&facts), &why);
 
     field_put_uint(&m->out, FIELD_SHAPE, shown ? 1 : there ? 2 : 3);
     if (there) {
@@ -303,6 +310,7 @@ static void put_shape(struct making *m, uint64_t position, const struct hash *le
     if (facts.ptr != NULL)
         sodium_memzero(facts.ptr, facts.cap);
     writer_done(&facts);
+    return !error_is_want(why.code) || error_set(err, why.code, "%s", why.text);
 }
 
 static bool give_record(struct making *m, uint64_t position, struct error *err)
@@ -315,8 +323,7 @@ static bool give_record(struct making *m, uint64_t position, struct error *err)
         return error_within(err, "record %llu", (unsigned long long)position);
     field_put_uint(&m->out, FIELD_POSITION, position);
     field_put_bytes(&m->out, FIELD_INCLUSION, span_of(proof.hashes->bytes, proof.count * HASH_BYTES));
-    put_shape(m, position, &leaf);
-    return give(m, err);
+    return put_shape(m, position, &leaf, err) && give(m, err);
 }
 
 static bool give_all(struct making *m, struct error *err)

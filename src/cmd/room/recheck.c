@@ -350,6 +350,10 @@ static void walk(struct job *job, struct vault_reader *reader)
                 && (e.kind == RECORD_DICOM || e.kind == RECORD_HL7);
         if (found)
             walk_object(w, &e, writer_span(&facts));
+        if (error_is_want(err.code)) { /* it is not passed over: later again */
+            w->outcome = OUTCOME_AGAIN;
+            break;
+        }
     }
     w->took_ms = clock_monotonic_ms(r->room->clock) - began;
     writer_done(&facts);

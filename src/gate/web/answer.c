@@ -51,13 +51,13 @@ static unsigned status_of(enum error_code code)
     case ERR_CLOSED:
     case ERR_BUSY:
     case ERR_SEALED:
+    case ERR_MEMORY: /* a want of ours (error_is_want): the same may work a moment later */
+    case ERR_IO:
         return 503;
     case ERR_NO_SPACE: /* RFC 4918 §11.5: Insufficient Storage */
         return 507;
     case ERR_NONE:
     case ERR_DAMAGED:
-    case ERR_MEMORY:
-    case ERR_IO:
         break;
     }
     return 500;
