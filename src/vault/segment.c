@@ -12,16 +12,25 @@ bool segment_create(struct store *s, uint32_t number, uint64_t first_position, c
     struct segment_header h = { .number = number, .first_position = first_position, .previous = *previous };
     uint8_t bytes[SEGMENT_HEADER_BYTES];
     char name[NAME_BYTES_MAX];
+    uint64_t size = 0;
     int fd;
 
     memcpy(h.vault_id, keyring_vault_id(s->keyring), VAULT_ID_BYTES);
     segment_header_encode(&h, keyring_keys(s->keyring)->file, bytes);
     segment_name(number, name);
-    if (!sidecar_drop(s, name, err))
-        return false;
-    fd = disk_open(&s->disk, name, O_RDWR | O_CREAT | O_TRUNC, err);
+    fd = disk_open(&s->disk, name, O_RDWR | O_CREAT, err);
     if (fd < 0)
         return false;
+    /* One that was begun and holds no commit is begun again; what holds more is never written over. */
+    if (!file_size(fd, &size, err) || size > sizeof bytes) {
+        disk_close(&s->disk, &fd);
+        return error_set(err, size > sizeof bytes ? ERR_EXISTS : ERR_IO, "%s is there already, with %llu bytes", name,
+                         (unsigned long long)size);
+    }
+    if (!sidecar_drop(s, name, err)) {
+        disk_close(&s->disk, &fd);
+        return false;
+    }
     atomic_fetch_add(&s->data_files, 1);
     /* The header is durable before any commit behind it, so recovery never meets a whole commit under a torn header. */
     if (!disk_write_at(&s->disk, fd, span_of(bytes, sizeof bytes), 0, err) || !disk_sync(&s->disk, fd, err)

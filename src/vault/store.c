@@ -78,6 +78,22 @@ static void keyring_says(void *context, const char *text)
 
 /* ---- making one ---- */
 
+/* What an interrupted making left of segment 0: a header and the first marker (is_half_made()). */
+static bool empty_first_segment(struct store *s, struct error *err)
+{
+    char name[NAME_BYTES_MAX];
+    bool ok;
+    int fd;
+
+    segment_name(0, name);
+    if (!disk_exists(&s->disk, name))
+        return true;
+    fd = disk_open(&s->disk, name, O_RDWR, err);
+    ok = fd >= 0 && disk_truncate(&s->disk, fd, 0, err);
+    disk_close(&s->disk, &fd);
+    return ok;
+}
+
 /* Segment 0 with the marker of the empty tree, then both confirm files: with them the store exists. */
 static bool create_log(struct store *s, struct error *err)
 {
@@ -87,7 +103,7 @@ static bool create_log(struct store *s, struct error *err)
 
     s->end = (struct log_end){ .offset = SEGMENT_HEADER_BYTES };
     s->end.marker = (struct marker){ .batch = SEGMENT_HEADER_BYTES, .written_us = clock_wall_us(s->clock) };
-    ok = segment_create(s, 0, 0, &none, err) && merkle_root(&s->ledger.tree, &s->commit_seal, &s->end.marker.root, err);
+    ok = empty_first_segment(s, err) && segment_create(s, 0, 0, &none, err) && merkle_root(&s->ledger.tree, &s->commit_seal, &s->end.marker.root, err);
     marker_encode(&s->end.marker, NULL, keyring_keys(s->keyring)->marker, &bytes);
     ok = ok && writer_ok(&bytes, err, "marker")
          && disk_write_at(&s->disk, s->log_fd, writer_span(&bytes), s->end.offset, err)

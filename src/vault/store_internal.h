@@ -226,6 +226,7 @@ bool entry_seal(struct seal *seal, const struct record_keys *keys, struct span e
 /* ---- commit.c ---- */
 bool commit_start(struct store *s, struct error *err);
 void commit_stop(struct store *s); /* commits and confirms what is pending, ends the threads */
+/* Begins a segment as log_fd. ERR_EXISTS where a file of that number holds more than a header: nothing is written then. */
 bool segment_create(struct store *s, uint32_t number, uint64_t first_position, const struct hash *previous,
                     struct error *err);
 bool sync_error_latches(struct store *s, const struct error *err);
@@ -255,7 +256,7 @@ bool evidence_note(struct store *s, struct seal *seal, const struct hash *digest
 bool checkpoint_read(struct store *s, struct seal *seal, bool *whole, uint64_t *size, struct hash *root,
                      struct error *err);
 
-/* ---- read.c ---- */
+/* ---- segment.c ---- */
 /* Whole stored bytes: ERR_DAMAGED where the disk does not give them or the file ends; a want as it is. */
 bool stored_read(int fd, uint8_t *out, size_t len, uint64_t offset, struct error *err);
 /* A descriptor of the segment, owned by the store; -1: ERR_DAMAGED where it is missing, another code as of error_is_want(). */
@@ -264,6 +265,7 @@ uint32_t segment_count(struct store *s);
 /* The number behind the last segment that is there without a gap from `first` on. */
 uint32_t segments_from(struct store *s, uint32_t first);
 bool segment_size(struct store *s, uint32_t number, uint64_t *out, struct error *err); /* 0 where it is missing */
+/* ---- read.c ---- */
 /* Reads and checks the entry at `where`; position UINT64_MAX: any. *entry gets all its bytes (replacing what it held).
  */
 bool entry_at(struct store *s, address where, uint64_t position, struct entry_header *h, struct writer *entry,

@@ -100,6 +100,44 @@ TEST(rules_are_walked_newest_first)
     test_remove(dir);
 }
 
+/* A segment that should not be there (an end of the log that was taken for its end too early) is not written over. */
+TEST(a_segment_that_is_there_is_not_written_over)
+{
+    static const struct tuning small = { .files = &file_ops_system, .segment_bytes = 2000, .body_file_bytes = 300000,
+                                         .confirm_entries = 100, .no_idle_confirm = true };
+    struct store_options o = test_options();
+    struct error err = { 0 };
+    struct writer had = writer_new(8192);
+    char dir[64], path[128];
+    uint8_t precious[5000];
+    uint64_t position;
+    struct store *s;
+    bool refused = false;
+    int fd;
+
+    make(dir, 3);
+    o.tuning = &small;
+    s = store_open(dir, &o, &err);
+    CHECK_OK(err, s != NULL);
+    test_fill(precious, sizeof precious, 1);
+    (void)snprintf(path, sizeof path, "%s/vault/log/00000001.seg", dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && file_write_all(fd, span_of(precious, sizeof precious), &err));
+    file_close(&fd);
+    for (unsigned i = 0; i < 20 && !refused; i++)
+        refused = !test_append(s, RECORD_EVENT, "events:2026-11", i, SIZE_MAX, &position, &err) || test_wait(s, 1) == 0;
+    CHECK(refused);
+    CHECK_OK(err, file_slurp(path, &had, &err) && span_equal(writer_span(&had), span_of(precious, sizeof precious)));
+    writer_done(&had);
+    store_close(s);
+    CHECK(unlink(path) == 0);
+    s = store_open(dir, &o, &err); /* what was acknowledged is there, and it goes on */
+    CHECK_OK(err, s != NULL && test_append(s, RECORD_EVENT, "events:2026-11", 99, SIZE_MAX, &position, &err));
+    CHECK(test_wait(s, 1) == 1);
+    store_close(s);
+    test_remove(dir);
+}
+
 TEST(one_writer_at_a_time)
 {
     struct store_options o = test_options(), reading = test_options();
@@ -391,7 +429,8 @@ TEST(an_idle_store_is_confirmed_by_itself)
     test_remove(dir);
 }
 
-TESTS(T(store_keeps_what_it_is_given), T(rules_are_walked_newest_first), T(one_writer_at_a_time),
+TESTS(T(store_keeps_what_it_is_given), T(rules_are_walked_newest_first),
+      T(a_segment_that_is_there_is_not_written_over), T(one_writer_at_a_time),
       T(a_body_can_be_looked_at_before_it_is_appended), T(ranges_are_exactly_those_asked_for),
       T(what_can_be_made_again_is), T(a_torn_tail_is_cut_and_told), T(zeros_behind_the_last_body_are_made_again), T(damage_that_a_later_marker_confirms_is_never_cut),
       T(an_idle_store_is_confirmed_by_itself))
