@@ -75,6 +75,15 @@ void *arena_alloc(struct arena *a, size_t len)
     return memset(at, 0, len);
 }
 
+bool arena_failed(const struct arena *a, size_t len, struct error *err, const char *what)
+{
+    size_t total;
+
+    if (!size_add(len, alignof(max_align_t) - 1, &total) || !size_add(a->used, total, &total) || total > a->limit)
+        return error_set(err, ERR_LIMIT, "%s: more than %zu bytes", what, a->limit);
+    return error_set(err, ERR_MEMORY, "no memory for %s", what);
+}
+
 struct span arena_copy(struct arena *a, struct span s)
 {
     uint8_t *p = arena_alloc(a, s.len + 1);

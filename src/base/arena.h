@@ -6,6 +6,7 @@
 #ifndef FANAL_BASE_ARENA_H
 #define FANAL_BASE_ARENA_H
 
+#include "base/error.h"
 #include "base/span.h"
 
 struct arena_block;
@@ -28,6 +29,12 @@ void arena_reset(struct arena *a);
 
 /* len zeroed bytes, aligned for any type; NULL past the limit or without memory. */
 void *arena_alloc(struct arena *a, size_t len);
+
+/*
+ * Why it gave no room for `len` bytes (of a copy: one more): ERR_LIMIT where they pass the limit, else ERR_MEMORY, of `what`.
+ * Returns false.
+ */
+bool arena_failed(const struct arena *a, size_t len, struct error *err, const char *what);
 
 /* A copy of s with a NUL behind it (not counted in .len); .ptr is NULL on failure. */
 struct span arena_copy(struct arena *a, struct span s);

@@ -74,7 +74,7 @@ static bool take_units(struct erasures *e, struct span facts, const struct erasu
         return error_set(err, ERR_LIMIT, "a rule that names %zu units", n);
     units = arena_alloc(&e->memory, (n + 1) * sizeof *units);
     if (units == NULL)
-        return error_set(err, ERR_MEMORY, "units");
+        return arena_failed(&e->memory, (n + 1) * sizeof *units, err, "units of erasures and holds");
     while (i < n && fields_next(&r, &v)) {
         struct span tag = v.field == FIELD_ERASURE_UNIT ? fields_text(v.value, FIELD_UNIT_TAG) : span_of(NULL, 0);
         uint64_t slot = fields_uint(v.value, FIELD_SLOT, 0);
@@ -102,7 +102,7 @@ static bool take_tags(struct erasures *e, struct span facts, struct hold *h, str
     struct field_value v;
 
     if (tags == NULL)
-        return error_set(err, ERR_MEMORY, "hold");
+        return arena_failed(&e->memory, (n + 1) * sizeof *tags, err, "patients of holds");
     while (i < n && fields_next(&r, &v))
         if (v.field == FIELD_PATIENT_TAG && v.value.len == KEYRING_TAG_BYTES)
             memcpy(tags[i++], v.value.ptr, KEYRING_TAG_BYTES);
@@ -138,8 +138,10 @@ static bool room_for_one(void **list, size_t size, size_t count, size_t *cap, st
 
     if (count < *cap)
         return true;
-    if (count >= LIST_MAX || (more = realloc(*list, more_cap * size)) == NULL)
-        return error_set(err, ERR_MEMORY, "erasures");
+    if (count >= LIST_MAX)
+        return error_set(err, ERR_LIMIT, "more than %u erasures or holds", LIST_MAX);
+    if ((more = realloc(*list, more_cap * size)) == NULL)
+        return error_set(err, ERR_MEMORY, "no memory for erasures");
     *list = more;
     *cap = more_cap;
     return true;
@@ -157,6 +159,8 @@ static bool apply_requested(struct erasures *e, uint64_t position, struct span f
         return err->code != ERR_NONE ? false : error_set(err, ERR_MALFORMED, "a request for erasure without its actor");
     e->list = list;
     new.reason = arena_copy(&e->memory, fields_text(facts, FIELD_REASON));
+    if (new.reason.ptr == NULL)
+        return arena_failed(&e->memory, fields_text(facts, FIELD_REASON).len + 1, err, "reasons of erasures and holds");
     e->list[e->count++] = new;
     return true;
 }
@@ -211,6 +215,8 @@ static bool apply_hold(struct erasures *e, uint64_t position, struct span facts,
         return false;
     e->holds = list;
     new.reason = arena_copy(&e->memory, fields_text(facts, FIELD_REASON));
+    if (new.reason.ptr == NULL)
+        return arena_failed(&e->memory, fields_text(facts, FIELD_REASON).len + 1, err, "reasons of erasures and holds");
     e->holds[e->hold_count++] = new;
     return true;
 }

@@ -205,7 +205,7 @@ static bool open_solved(struct store *s, uint64_t position, struct look *l, stru
     return false;
 }
 
-static bool look_at(struct store *s, uint64_t position, struct look *l, struct error *err)
+static bool look_quietly(struct store *s, uint64_t position, struct look *l, struct error *err)
 {
     *l = (struct look){ .entry = writer_new(ENTRY_BYTES_MAX), .clear = writer_new(FACTS_STORED_MAX) };
     if (position >= store_committed_size(s))
@@ -213,16 +213,19 @@ static bool look_at(struct store *s, uint64_t position, struct look *l, struct e
     if (!seal_init(&l->seal, &s->suite, err))
         return false;
     l->s = s;
-    if (!entry_find(s, position, &l->h, &l->entry, err)) {
-        atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
+    if (!entry_find(s, position, &l->h, &l->entry, err))
         return error_within(err, "record %llu", (unsigned long long)position);
-    }
     l->has_header = true;
-    if (entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &l->unit, &l->facts, &l->keys, err)
-        || open_solved(s, position, l, err))
-        return true;
-    atomic_fetch_add(&s->damaged, err->code == ERR_DAMAGED ? 1 : 0);
-    return error_within(err, "record %llu", (unsigned long long)position);
+    return entry_open(s, &l->seal, &l->h, writer_span(&l->entry), &l->clear, &l->unit, &l->facts, &l->keys, err)
+           || open_solved(s, position, l, err) || error_within(err, "record %llu", (unsigned long long)position);
+}
+
+static bool look_at(struct store *s, uint64_t position, struct look *l, struct error *err)
+{
+    const bool ok = look_quietly(s, position, l, err);
+
+    atomic_fetch_add(&s->damaged, !ok && err->code == ERR_DAMAGED ? 1 : 0);
+    return ok;
 }
 
 static struct entry entry_of(const struct entry_header *h)
@@ -492,19 +495,33 @@ bool body_check_paced(struct store *s, struct seal *seal, const struct entry_hea
            && check_stored(&(struct check){ .seal = seal, .pace = pace, .pace_context = pace_context }, h, fd, from, err);
 }
 
+bool store_reads(struct store *s, uint64_t position)
+{
+    struct error why = { 0 };
+    struct look l;
+    bool ok = look_quietly(s, position, &l, &why);
+
+    look_done(&l);
+    return ok;
+}
+
 /* The nearest rule before a position, found by looking at every record: for a chain whose link is damaged. */
-static bool rule_before(struct store *s, uint64_t position, uint64_t *out, struct error *err)
+static bool rule_before(struct store *s, uint64_t position, rule_missed *missed, void *context, uint64_t *out,
+                        struct error *err)
 {
     bool found = false;
 
     while (!found && position > 0) {
         struct look l;
         struct error why = { 0 };
+        bool read = look_at(s, --position, &l, &why), may_be = !l.has_header || l.h.kind == RECORD_RULE;
 
-        found = look_at(s, --position, &l, &why) && l.h.kind == RECORD_RULE;
+        found = read && l.h.kind == RECORD_RULE;
         look_done(&l);
         if (error_is_want(why.code)) /* it may be one */
             return error_set(err, why.code, "%s", why.text);
+        if (!read && may_be && missed != NULL)
+            missed(context, position);
     }
     *out = found ? position + 1 : 0;
     return true;
@@ -525,7 +542,7 @@ static uint64_t rule_to_go_on_with(const struct look *l)
  * One flipped bit must not keep everybody out: a rule that cannot be read is left out, loudly, and the walk goes on
  * behind it. verify names it.
  */
-bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err)
+bool store_walk_rules(struct store *s, rule_visit *visit, rule_missed *missed, void *context, struct error *err)
 {
     uint64_t next = atomic_load(&s->newest_rule);
     struct error own;
@@ -549,7 +566,9 @@ bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct 
             return false;
         if (!ok) {
             log_error(s->log, "rule.damaged", f_uint("position", next - 1), f_err(err));
-            if (!rule_before(s, next - 1, &next, err))
+            if (missed != NULL)
+                missed(context, next - 1);
+            if (!rule_before(s, next - 1, missed, context, &next, err))
                 return false;
         }
     }

@@ -6,9 +6,12 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "record/field.h"
 
 #define RULES_MEMORY_MAX ((size_t)64 * 1024 * 1024)
+
+#define MISSED_MAX       64u /* positions that are looked at again; the newest */
 
 #define LOG_WITNESSED "log-witnessed"
 
@@ -22,7 +25,9 @@ struct rules {
     pthread_mutex_t mutex;
     struct witnessed logs[WITNESSED_MAX];
     size_t log_count;
-    uint64_t newest_other; /* position of the newest committed rule that is no log-witnessed, + 1 */
+    uint64_t newest_other; /* position of the newest committed rule that is no log-witnessed, or was missed, + 1 */
+    uint64_t missed[MISSED_MAX], missed_first; /* could not be read; the oldest of all, also of those not listed */
+    size_t missed_count, missed_next;
     struct account *accounts; /* owned */
     size_t count, cap;
     struct erasures *erasures;
@@ -42,6 +47,7 @@ struct rules *rules_new(void)
         return NULL;
     }
     r->tls_memory = arena_new(RULES_MEMORY_MAX);
+    r->missed_first = UINT64_MAX;
     r->erasures = erasures_new();
     if (r->erasures != NULL)
         return r;
@@ -158,7 +164,8 @@ static bool apply_tls(struct rules *r, uint64_t position, struct span facts, str
 
     (void)position;
     if (key.ptr == NULL || certificate.ptr == NULL)
-        return error_set(err, ERR_MEMORY, "TLS key");
+        return arena_failed(&r->tls_memory, fields_text(facts, FIELD_TLS_KEY).len + fields_text(facts, FIELD_TLS_CERTIFICATE).len,
+                            err, "TLS keys that were in force");
     r->tls_key = key;
     r->tls_certificate = certificate;
     return true;
@@ -231,25 +238,67 @@ static const struct {
     { "tls-key", apply_tls },
 };
 
-bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct error *err)
+/* Each fact is of one of these; the others know nothing of it. */
+static bool apply(struct rules *r, uint64_t position, struct span facts, struct error *err)
 {
     const struct span name = fields_text(facts, FIELD_FACT);
-    bool ok = true;
 
-    (void)pthread_mutex_lock(&r->mutex);
     for (size_t i = 0; i < COUNT_OF(rule_facts); i++)
         if (span_equal(name, span_str(rule_facts[i].fact)))
-            ok = rule_facts[i].apply(r, position, facts, err);
-    ok = erasures_apply(r->erasures, position, facts, err) && copies_apply(&r->copies, position, facts, err)
-         && retention_apply(r->retention, position, facts, err) && ok;
-    if (!span_equal(name, SPAN_LIT(LOG_WITNESSED)))
+            return rule_facts[i].apply(r, position, facts, err);
+    return erasures_apply(r->erasures, position, facts, err) && copies_apply(&r->copies, position, facts, err)
+           && retention_apply(r->retention, position, facts, err);
+}
+
+bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct error *err)
+{
+    const bool witnessed = span_equal(fields_text(facts, FIELD_FACT), SPAN_LIT(LOG_WITNESSED));
+    bool ok;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    ok = apply(r, position, facts, err);
+    if (!witnessed && r->newest_other <= position)
         r->newest_other = position + 1;
     (void)pthread_mutex_unlock(&r->mutex);
     return ok;
 }
 
+void rules_miss(struct rules *r, uint64_t position)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    if (r->newest_other <= position) /* or else a log-witnessed would have every walk to come pass it over */
+        r->newest_other = position + 1;
+    if (position < r->missed_first)
+        r->missed_first = position;
+    if (r->missed_count < MISSED_MAX)
+        r->missed[r->missed_count++] = position;
+    (void)pthread_mutex_unlock(&r->mutex);
+}
+
+uint64_t rules_missed_first(struct rules *r)
+{
+    uint64_t first;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    first = r->missed_first;
+    (void)pthread_mutex_unlock(&r->mutex);
+    return first;
+}
+
+bool rules_would_know_more(struct rules *r, struct store *s)
+{
+    uint64_t position = UINT64_MAX;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    if (r->missed_count > 0)
+        position = r->missed[r->missed_next++ % r->missed_count];
+    (void)pthread_mutex_unlock(&r->mutex);
+    return position != UINT64_MAX && store_reads(s, position);
+}
+
 /* The walk goes from the newest to the oldest: keep all, then apply the other way round. */
 struct walked {
+    struct rules *rules;
     struct arena arena;
     struct kept {
         struct kept *older_first; /* the one applied next */
@@ -258,7 +307,15 @@ struct walked {
     } *oldest;
     bool witnessed; /* one of that kind was kept: older ones say nothing more */
     bool failed;
+    struct error why;
 };
+
+static void miss(void *context, uint64_t position)
+{
+    struct walked *w = context;
+
+    rules_miss(w->rules, position);
+}
 
 static bool keep(void *context, const struct entry *e, struct span facts)
 {
@@ -272,6 +329,7 @@ static bool keep(void *context, const struct entry *e, struct span facts)
     k = arena_alloc(&w->arena, sizeof *k);
     if (k == NULL || (k->facts = arena_copy(&w->arena, facts)).ptr == NULL) {
         w->failed = true;
+        (void)arena_failed(&w->arena, k == NULL ? sizeof *k : facts.len + 1, &w->why, "rules");
         return false;
     }
     k->position = e->position;
@@ -280,17 +338,22 @@ static bool keep(void *context, const struct entry *e, struct span facts)
     return true;
 }
 
-bool rules_load(struct rules *r, struct store *s, struct error *err)
+bool rules_load(struct rules *r, struct store *s, const struct log *log, struct error *err)
 {
-    struct walked w = { .arena = arena_new(RULES_MEMORY_MAX) };
-    bool ok = store_walk_rules(s, keep, &w, err);
+    struct walked w = { .rules = r, .arena = arena_new(RULES_MEMORY_MAX) };
+    bool ok = store_walk_rules(s, keep, miss, &w, err);
 
     if (ok && w.failed)
-        ok = error_set(err, ERR_LIMIT, "rules of more than %zu bytes", RULES_MEMORY_MAX);
+        ok = error_set(err, w.why.code, "%s", w.why.text);
     for (struct kept *k = w.oldest; ok && k != NULL; k = k->older_first) {
-        struct error ignored; /* a fact that says nothing valid was refused when it came, or changes nothing */
+        struct error why = { 0 };
 
-        (void)rules_apply(r, k->position, k->facts, &ignored);
+        if (rules_apply(r, k->position, k->facts, &why))
+            continue;
+        if (error_is_want(why.code))
+            ok = error_set(err, why.code, "rule %llu: %s", (unsigned long long)k->position, why.text);
+        else if (why.code == ERR_LIMIT) /* one that says nothing valid was told when it came, and changes nothing */
+            log_error(log, "vault.rule-ignored", f_uint("position", k->position), f_err(&why));
     }
     arena_done(&w.arena);
     return ok;

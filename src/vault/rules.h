@@ -21,9 +21,23 @@ struct rules;
 struct rules *rules_new(void);
 void rules_free(struct rules *r); /* wipes; NULL allowed */
 
-bool rules_load(struct rules *r, struct store *s, struct error *err);
-/* One fact, newer than all before it, of the record at `position`. A fact it does not know changes nothing. */
+/*
+ * Into a new *r. A want of ours (error_is_want()) and more than RULES_MEMORY_MAX of rules (ERR_LIMIT) fail it: rules are
+ * never left out silently. One that passes a limit of its own is logged, one that cannot be read is missed, below.
+ */
+bool rules_load(struct rules *r, struct store *s, const struct log *log, struct error *err);
+/*
+ * One fact, newer than all before it, of the record at `position`. A fact it does not know changes nothing. ERR_MEMORY,
+ * ERR_LIMIT, another code for one that says nothing valid.
+ */
 bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct error *err);
+
+/* The record at `position` is a rule, or may be one, and could not be read. The one that the chain names first. */
+void rules_miss(struct rules *r, uint64_t position);
+/* The oldest that was missed; UINT64_MAX: none. What is below it is known whole. */
+uint64_t rules_missed_first(struct rules *r);
+/* One of those that were missed, another at each call, can be read now: loading the rules anew knows more. */
+bool rules_would_know_more(struct rules *r, struct store *s);
 
 bool rules_account(struct rules *r, struct span user, struct account *out);
 /* The n-th account, in the order they were added; false behind the last. */

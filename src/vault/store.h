@@ -127,7 +127,15 @@ bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_
  * before, the newest is named by every marker), so that accounts never depend on an index that can be changed.
  */
 typedef bool rule_visit(void *context, const struct entry *e, struct span facts);
-bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err);
+/*
+ * Told of each record that is a rule, or may be one, and cannot be read: the walk goes on behind it. The one that the chain
+ * names comes before those around it.
+ */
+typedef void rule_missed(void *context, uint64_t position);
+/* missed: NULL allowed. False for a want (error_is_want()): nothing is passed over for one. */
+bool store_walk_rules(struct store *s, rule_visit *visit, rule_missed *missed, void *context, struct error *err);
+/* Whether a record that was missed can be read now. Counts as no damage met. Any thread. */
+bool store_reads(struct store *s, uint64_t position);
 
 /* 32 bytes derived from the root key for a named purpose ("views", "units" …). */
 bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], struct error *err);

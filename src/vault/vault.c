@@ -65,7 +65,7 @@ static bool open_parts(struct vault *v, const char *dir, const struct vault_opti
     v->rules = rules_new();
     if (v->pending == NULL || v->rules == NULL)
         return error_set(err, ERR_MEMORY, "vault");
-    if (!rules_load(v->rules, v->store, err))
+    if (!rules_load(v->rules, v->store, v->log, err))
         return error_within(err, "accounts");
     if (!vault_reapply(v->rules, v->store, v->log, v->twin != NULL ? applied_before(v->twin) : UINT64_MAX, &v->reapplied, err))
         return false;
@@ -184,16 +184,23 @@ bool vault_append(struct vault *v, const struct append *a, uint64_t *position, s
 static void settle_rules(struct vault *v, const struct completion *c)
 {
     struct pending_rule *r = v->rules_first;
-    struct error err;
+    struct error err = { 0 };
 
     if (r == NULL || r->position != c->position)
         return;
     v->rules_first = r->next;
     if (v->rules_first == NULL)
         v->rules_end = &v->rules_first;
-    if (c->committed && !rules_apply(v->rules, r->position, span_of(r->facts, r->len), &err))
+    if (c->committed && !rules_apply(v->rules, r->position, span_of(r->facts, r->len), &err)) {
         log_warn(v->log, "vault.rule-ignored", f_uint("position", c->position), f_err(&err));
+        v->rules_wanting |= error_is_want(err.code);
+    }
     free(r);
+}
+
+bool vault_would_know_more(struct vault *v)
+{
+    return v->rules_wanting || rules_would_know_more(v->rules, v->store);
 }
 
 size_t vault_completed(struct vault *v, struct completion *out, size_t max)
@@ -335,7 +342,7 @@ bool vault_rebuild(const char *dir, const struct vault_options *options, struct 
     struct rules *rules = store != NULL ? rules_new() : NULL;
     struct live_views_options views;
     uint64_t again;
-    bool ok = rules != NULL && rules_load(rules, store, err)
+    bool ok = rules != NULL && rules_load(rules, store, options->store.log, err)
               && vault_reapply(rules, store, options->store.log, UINT64_MAX, &again, err);
 
     if (ok) {

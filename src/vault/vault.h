@@ -43,6 +43,11 @@ bool vault_append(struct vault *v, const struct append *a, uint64_t *position, s
  * committed rules into the accounts, and wakes folding.
  */
 size_t vault_completed(struct vault *v, struct completion *out, size_t max);
+/*
+ * Opening the vault again would know more rules: one that could not be read when it was opened can be now, or one could not
+ * be taken in for want of memory. Looks at one record. The owner's, now and then.
+ */
+bool vault_would_know_more(struct vault *v);
 
 /*
  * What is stored or on its way under a SOP Instance UID. *first: position of the served version.

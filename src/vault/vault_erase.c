@@ -65,6 +65,7 @@ bool vault_erase(struct vault *v, const struct erasure *e, struct error *err)
 /* ---- a twin: what came with the log ---- */
 
 struct new_rules {
+    struct rules *rules;
     uint64_t known;
     struct pending_rule *oldest; /* owned list, oldest first */
     bool failed;
@@ -89,16 +90,24 @@ static bool note_new_rule(void *context, const struct entry *e, struct span fact
     return true;
 }
 
+static void miss_new_rule(void *context, uint64_t position)
+{
+    struct new_rules *n = context;
+
+    if (position >= n->known) /* what is older was missed when it came */
+        rules_miss(n->rules, position);
+}
+
 /* On a twin rules come with the log: what is newer than what was known is taken in, in its order. */
 static void take_rules(struct vault *v)
 {
-    struct new_rules n = { .known = v->rules_known };
+    struct new_rules n = { .rules = v->rules, .known = v->rules_known };
     uint64_t size = store_committed_size(v->store);
     struct error err = { .code = ERR_NONE };
 
     if (size == v->rules_known)
         return;
-    if (!store_walk_rules(v->store, note_new_rule, &n, &err) || n.failed) {
+    if (!store_walk_rules(v->store, note_new_rule, miss_new_rule, &n, &err) || n.failed) {
         log_error(v->log, "vault.memory", f_uint("position", size));
         size = v->rules_known;
     }
@@ -106,7 +115,7 @@ static void take_rules(struct vault *v)
         next = r->next;
         if (size > r->position && !rules_apply(v->rules, r->position, span_of(r->facts, r->len), &err)) {
             log_warn(v->log, "vault.rule-ignored", f_uint("position", r->position), f_err(&err));
-            size = err.code == ERR_MEMORY ? r->position : size; /* it may be a tombstone: tried again */
+            size = error_is_want(err.code) ? r->position : size; /* it may be a tombstone: tried again */
         }
         free(r);
     }

@@ -31,6 +31,7 @@ struct vault {
     struct store *store;
     struct twin *twin;      /* whose store it is; NULL: a first machine */
     uint64_t rules_known;   /* on a twin: rules below this position are taken in */
+    bool rules_wanting;     /* a committed rule was not, for want of memory */
     struct live_views *views;
     struct rules *rules;
     uint64_t reapplied; /* units erased again when it was opened */

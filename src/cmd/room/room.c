@@ -23,6 +23,7 @@
 #define QUICK_THREADS 2
 /* How long the first start waits for the commit of its TLS key: a slow disk's syncs, many times over. */
 #define CERTIFICATE_WAIT_MS 20000
+#define RULES_LOOK_MS       60000u
 
 /* What else the loop watches, beside sessions. */
 struct bell {
@@ -78,6 +79,22 @@ static void longest_ready(struct room *room, struct watched *self)
     jobs_done(room->longest, room);
 }
 
+/* The vault folds its rules when it is opened: where that would know more now, another one is to be started. */
+static void look_for_rules(struct room *room)
+{
+    const uint64_t now = clock_monotonic_ms(room->clock);
+
+    if (room->rules_looked_ms == 0)
+        room->rules_looked_ms = now; /* they were just read */
+    if (now - room->rules_looked_ms < RULES_LOOK_MS)
+        return;
+    room->rules_looked_ms = now;
+    if (room->broken || !vault_would_know_more(room->vault))
+        return;
+    log_warn(&room->log, "vault.rules-again");
+    room->broken = true;
+}
+
 static void space_ready(struct room *room, struct watched *self)
 {
     uint64_t expired;
@@ -86,6 +103,7 @@ static void space_ready(struct room *room, struct watched *self)
     (void)!read(room->space.timer_fd, &expired, sizeof expired);
     space_watch_turn(room);
     follow_turn(room);
+    look_for_rules(room);
 }
 
 static void recheck_ready(struct room *room, struct watched *self)

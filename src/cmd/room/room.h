@@ -147,6 +147,7 @@ struct room {
     struct span start;             /* fields of START, borrowed; empty for a command's own vault */
     struct anchors *anchors;       /* owned; anchors.h */
     struct cosigning *cosigning;   /* as a witness: the one request that waits for its commit */
+    uint64_t rules_looked_ms;      /* when it was last looked whether the vault would know more rules */
     uint64_t cosigned_minute;
     unsigned cosigned_count;       /* new states kept in that minute */
     struct jobs *following_jobs; /* what twins ask */

@@ -261,14 +261,20 @@ bool store_read_body(struct store *s, uint64_t position, uint64_t offset, uint8_
     return error_set(err, ERR_NOT_FOUND, "no bodies here");
 }
 
-bool store_walk_rules(struct store *s, rule_visit *visit, void *context, struct error *err)
+bool store_walk_rules(struct store *s, rule_visit *visit, rule_missed *missed, void *context, struct error *err)
 {
     (void)err;
+    (void)missed;
     for (size_t i = s->committed; i-- > 0;)
         if (s->entries[i].head.kind == RECORD_RULE
             && !visit(context, &s->entries[i].head, span_of(s->entries[i].facts, s->entries[i].len)))
             break;
     return true;
+}
+
+bool store_reads(struct store *s, uint64_t position)
+{
+    return position < s->committed;
 }
 
 bool store_derive_key(struct store *s, const char *purpose, uint8_t out[32], struct error *err)

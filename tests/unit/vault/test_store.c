@@ -93,7 +93,7 @@ TEST(rules_are_walked_newest_first)
         CHECK(s != NULL);
         rules_seen = 0;
         rule_before = UINT64_MAX;
-        CHECK(store_walk_rules(s, see_rule, NULL, NULL) && rules_seen == 7);
+        CHECK(store_walk_rules(s, see_rule, NULL, NULL, NULL) && rules_seen == 7);
         store_close(s);
         o.read_only = true;
     }

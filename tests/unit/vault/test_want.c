@@ -168,7 +168,7 @@ static bool walk_the_rules(struct store *s, struct error *err)
 {
     struct seen n = { 0 };
 
-    if (!store_walk_rules(s, rule_seen, &n, err))
+    if (!store_walk_rules(s, rule_seen, NULL, &n, err))
         return false;
     assert_int_equal(n.rules, RULES);
     return true;

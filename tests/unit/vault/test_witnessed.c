@@ -87,8 +87,54 @@ static unsigned rules_walked(struct vault *v)
 {
     unsigned count = 0;
 
-    (void)store_walk_rules(vault_store(v), count_rule, &count, NULL);
+    (void)store_walk_rules(vault_store(v), count_rule, NULL, &count, NULL);
     return count;
+}
+
+/* Turns a bit in the header of the n-th entry (from 0) of the first segment; again: as it was. */
+static void rot(const char *dir, unsigned n)
+{
+    struct writer w = writer_new((size_t)16 << 20);
+    char path[128];
+    uint8_t byte;
+    size_t at = 0;
+
+    (void)snprintf(path, sizeof path, "%s/vault/log/00000000.seg", dir);
+    CLEANUP(file_close) int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || !file_slurp(path, &w, NULL))
+        abort();
+    for (unsigned seen = 0; at + 4 < w.len && (memcmp(w.ptr + at, "FNLE", 4) != 0 || seen++ < n); at++)
+        ;
+    byte = w.ptr[at + 8] ^ 0x20;
+    if (at + 4 >= w.len || !file_write_at(fd, span_of(&byte, 1), at + 8, NULL))
+        abort();
+    writer_done(&w);
+}
+
+/* A rule that could not be read once is not jumped over for ever by the chain that witnessing makes. */
+TEST(a_rule_that_was_missed_once_is_not_passed_over_for_ever)
+{
+    char dir[TEST_DIR_SIZE];
+    struct vault *v = begun(dir);
+    struct account account;
+    uint64_t at;
+
+    add_account(v, "first", true);
+    at = store_committed_size(vault_store(v));
+    add_account(v, "second", true);
+    CHECK(see(v, "a", 7) && !vault_would_know_more(v));
+    vault_close(v);
+    rot(dir, (unsigned)at);
+    v = reopened(NULL, dir);
+    CHECK(v != NULL && vault_account(v, SPAN_LIT("first"), &account) && !vault_account(v, SPAN_LIT("second"), &account));
+    CHECK(!vault_would_know_more(v) && see(v, "a", 9) && see(v, "a", 11));
+    rot(dir, (unsigned)at);
+    CHECK(vault_would_know_more(v));
+    v = reopened(v, dir);
+    CHECK(v != NULL && vault_account(v, SPAN_LIT("first"), &account) && vault_account(v, SPAN_LIT("second"), &account));
+    CHECK(seen(v, "a", 11) && !vault_would_know_more(v));
+    vault_close(v);
+    test_remove(dir);
 }
 
 TEST(what_was_seen_is_kept_over_restarts)
@@ -146,5 +192,6 @@ TEST(one_log_too_many_is_not_witnessed)
     test_remove(dir);
 }
 
-TESTS(T(what_was_seen_is_kept_over_restarts), T(a_start_does_not_read_them_all_and_loses_no_other_rule),
+TESTS(T(a_rule_that_was_missed_once_is_not_passed_over_for_ever),
+      T(what_was_seen_is_kept_over_restarts), T(a_start_does_not_read_them_all_and_loses_no_other_rule),
       T(one_log_too_many_is_not_witnessed))
