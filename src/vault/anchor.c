@@ -110,14 +110,16 @@ static bool is_prefix(const struct proof_source *tree, uint64_t old_size, const 
                       struct error *err)
 {
     struct hash here, newest;
+    struct error why = { 0 };
     struct proof proof;
 
     *out = false;
     if (!proof_root(tree, old_size, &here, err) || !proof_root(tree, tree->size, &newest, err)
         || !proof_consistency(tree, old_size, tree->size, &proof, err))
         return false;
-    if (old_size > 0 && !proof_extends(tree->seal, &proof, old_size, &here, tree->size, &newest))
-        return error_set(err, ERR_DAMAGED, "ledger/tile: the tiles do not give the newest root");
+    if (old_size > 0 && !proof_extends(tree->seal, &proof, old_size, &here, tree->size, &newest, &why))
+        return error_set(err, error_is_want(why.code) ? why.code : ERR_DAMAGED,
+                         "ledger/tile: the tiles do not give the newest root: %s", why.text);
     *out = seal_equal(here.bytes, old_root->bytes, HASH_BYTES);
     return true;
 }
@@ -145,7 +147,7 @@ bool anchor_compare(struct store *s, uint64_t old_size, const uint8_t old_root[R
 /* ---- for other logs ---- */
 
 bool anchor_extends(struct store *s, const struct witness_request *proof, const uint8_t first_root[ROOT_BYTES],
-                    const struct checkpoint *second)
+                    const struct checkpoint *second, struct error *err)
 {
     struct proof p = { .count = proof->proof_count };
     struct seal seal = { 0 };
@@ -156,8 +158,8 @@ bool anchor_extends(struct store *s, const struct witness_request *proof, const 
     memcpy(last.bytes, second->root, HASH_BYTES);
     for (size_t i = 0; i < p.count; i++)
         memcpy(p.hashes[i].bytes, proof->proof[i], HASH_BYTES);
-    fits = seal_init(&seal, &s->suite, NULL)
-           && proof_extends(&seal, &p, proof->old_size, &first, second->size, &last);
+    fits = seal_init(&seal, &s->suite, err)
+           && proof_extends(&seal, &p, proof->old_size, &first, second->size, &last, err);
     seal_done(&seal);
     return fits;
 }

@@ -41,7 +41,7 @@ bool anchor_compare(struct store *s, uint64_t old_size, const uint8_t old_root[R
 
 /* Whether a consistency proof (RFC 9162 §2.1.4.2) of another log holds. first > 0. */
 bool anchor_extends(struct store *s, const struct witness_request *proof, const uint8_t first_root[ROOT_BYTES],
-                    const struct checkpoint *second);
+                    const struct checkpoint *second, struct error *err);
 /* One cosignature line over the text of another log's checkpoint. Whoever calls has persisted what it promises. */
 bool anchor_cosign(struct store *s, struct span text, uint64_t time_s, struct writer *line, struct error *err);
 

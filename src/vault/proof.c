@@ -137,9 +137,14 @@ bool proof_includes(struct seal *s, const struct proof *proof, const struct hash
     return sn == 0 && seal_equal(r.bytes, root->bytes, HASH_BYTES);
 }
 
+static bool does_not_hold(struct error *err)
+{
+    return error_set(err, ERR_REFUSED, "the consistency proof does not hold");
+}
+
 /* §2.1.4.2 steps 3 to 7, from the first hash of the path (which may be the first root itself) on. */
 static bool climb(struct seal *s, const struct hash *path, size_t count, uint64_t fn, uint64_t sn,
-                  const struct hash *first_root, const struct hash *second_root)
+                  const struct hash *first_root, const struct hash *second_root, struct error *err)
 {
     struct hash fr = path[0], sr = path[0];
 
@@ -147,40 +152,42 @@ static bool climb(struct seal *s, const struct hash *path, size_t count, uint64_
         sn >>= 1;
     for (size_t i = 1; i < count; i++) {
         if (sn == 0)
-            return false;
+            return does_not_hold(err);
         if ((fn & 1) != 0 || fn == sn) {
-            if (!merkle_node(s, &path[i], &fr, &fr, NULL) || !merkle_node(s, &path[i], &sr, &sr, NULL))
+            if (!merkle_node(s, &path[i], &fr, &fr, err) || !merkle_node(s, &path[i], &sr, &sr, err))
                 return false;
             for (; (fn & 1) == 0 && fn != 0; fn >>= 1)
                 sn >>= 1;
-        } else if (!merkle_node(s, &sr, &path[i], &sr, NULL)) {
+        } else if (!merkle_node(s, &sr, &path[i], &sr, err)) {
             return false;
         }
         fn >>= 1;
         sn >>= 1;
     }
-    return sn == 0 && seal_equal(fr.bytes, first_root->bytes, HASH_BYTES)
-           && seal_equal(sr.bytes, second_root->bytes, HASH_BYTES);
+    return (sn == 0 && seal_equal(fr.bytes, first_root->bytes, HASH_BYTES)
+            && seal_equal(sr.bytes, second_root->bytes, HASH_BYTES))
+           || does_not_hold(err);
 }
 
 bool proof_extends(struct seal *s, const struct proof *proof, uint64_t first, const struct hash *first_root,
-                   uint64_t second, const struct hash *second_root)
+                   uint64_t second, const struct hash *second_root, struct error *err)
 {
     struct hash path[PROOF_HASHES_MAX + 1];
     size_t own = first > 0 && (first & (first - 1)) == 0 ? 1 : 0; /* a power of two is a node of the second tree */
     struct hash empty;
 
     if (first > second || proof->count > PROOF_HASHES_MAX)
-        return false;
+        return does_not_hold(err);
     if (first == second)
-        return proof->count == 0 && seal_equal(first_root->bytes, second_root->bytes, HASH_BYTES);
-    if (first == 0)
-        return proof->count == 0 && seal_hash(s, NULL, 0, empty.bytes, NULL)
-               && seal_equal(empty.bytes, first_root->bytes, HASH_BYTES);
-    if (proof->count == 0)
+        return (proof->count == 0 && seal_equal(first_root->bytes, second_root->bytes, HASH_BYTES)) || does_not_hold(err);
+    if (first == 0 && !seal_hash(s, NULL, 0, empty.bytes, err))
         return false;
+    if (first == 0)
+        return (proof->count == 0 && seal_equal(empty.bytes, first_root->bytes, HASH_BYTES)) || does_not_hold(err);
+    if (proof->count == 0)
+        return does_not_hold(err);
     path[0] = *first_root;
     for (size_t i = 0; i < proof->count; i++)
         path[own + i] = proof->hashes[i];
-    return climb(s, path, own + proof->count, first - 1, second - 1, first_root, second_root);
+    return climb(s, path, own + proof->count, first - 1, second - 1, first_root, second_root, err);
 }

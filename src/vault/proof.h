@@ -40,7 +40,7 @@ bool proof_consistency(const struct proof_source *p, uint64_t first, uint64_t se
 bool proof_includes(struct seal *s, const struct proof *proof, const struct hash *leaf, uint64_t position,
                     uint64_t size, const struct hash *root);
 bool proof_extends(struct seal *s, const struct proof *proof, uint64_t first, const struct hash *first_root,
-                   uint64_t second, const struct hash *second_root);
+                   uint64_t second, const struct hash *second_root, struct error *err);
 
 /* The confirmed tree of a store, as its files have it. Later commits do not change it. */
 struct proof_tree;

@@ -28,6 +28,9 @@ struct rules {
     uint64_t newest_other; /* position of the newest committed rule that is no log-witnessed, or was missed, + 1 */
     uint64_t missed[MISSED_MAX], missed_first; /* could not be read; the oldest of all, also of those not listed */
     size_t missed_count, missed_next;
+    uint64_t missed_last;  /* the newest, + 1 */
+    uint64_t witnessed_at; /* the log-witnessed that was taken in last, + 1 */
+    bool witness_unsure;   /* one came and could not be taken in */
     struct account *accounts; /* owned */
     size_t count, cap;
     struct erasures *erasures;
@@ -257,6 +260,10 @@ bool rules_apply(struct rules *r, uint64_t position, struct span facts, struct e
 
     (void)pthread_mutex_lock(&r->mutex);
     ok = apply(r, position, facts, err);
+    if (witnessed) {
+        r->witnessed_at = ok ? position + 1 : r->witnessed_at;
+        r->witness_unsure = !ok;
+    }
     if (!witnessed && r->newest_other <= position)
         r->newest_other = position + 1;
     (void)pthread_mutex_unlock(&r->mutex);
@@ -270,6 +277,8 @@ void rules_miss(struct rules *r, uint64_t position)
         r->newest_other = position + 1;
     if (position < r->missed_first)
         r->missed_first = position;
+    if (position >= r->missed_last)
+        r->missed_last = position + 1;
     if (r->missed_count < MISSED_MAX)
         r->missed[r->missed_count++] = position;
     (void)pthread_mutex_unlock(&r->mutex);
@@ -448,6 +457,16 @@ uint64_t rules_tombstones(struct rules *r)
     count = erasures_tombstones(r->erasures);
     (void)pthread_mutex_unlock(&r->mutex);
     return count;
+}
+
+bool rules_witness_in_doubt(struct rules *r)
+{
+    bool doubt;
+
+    (void)pthread_mutex_lock(&r->mutex);
+    doubt = r->witness_unsure || r->missed_last > r->witnessed_at; /* each log-witnessed holds all logs: older ones say nothing */
+    (void)pthread_mutex_unlock(&r->mutex);
+    return doubt;
 }
 
 bool rules_witnessed(struct rules *r, struct span origin, uint64_t *size, uint8_t root[ROOT_BYTES])

@@ -62,6 +62,11 @@ bool rules_tls(struct rules *r, struct span *key, struct span *certificate);
 void rules_keys(struct rules *r, struct keys_said *out);
 
 
+/*
+ * A rule that may say more of the logs than what is known could not be read or taken in: what was cosigned last of any of
+ * them is not known for sure, and nothing may be cosigned.
+ */
+bool rules_witness_in_doubt(struct rules *r);
 /* What was cosigned last of a log; false (0 records) where nothing was. */
 bool rules_witnessed(struct rules *r, struct span origin, uint64_t *size, uint8_t root[ROOT_BYTES]);
 /*

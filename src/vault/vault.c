@@ -385,6 +385,11 @@ bool vault_tls(struct vault *v, struct span *key, struct span *certificate)
 
 /* ---- being a witness ---- */
 
+bool vault_witness_in_doubt(struct vault *v)
+{
+    return rules_witness_in_doubt(v->rules);
+}
+
 bool vault_witnessed(struct vault *v, struct span origin, uint64_t *size, uint8_t root[32])
 {
     return rules_witnessed(v->rules, origin, size, root);
@@ -395,7 +400,9 @@ bool vault_witness(struct vault *v, struct span origin, uint64_t size, const uin
 {
     struct writer facts = writer_new((size_t)WITNESSED_MAX * 512);
     struct append a = { .kind = RECORD_RULE, .unit = SPAN_LIT("rules"), .received_us = now_us, .cookie = cookie };
-    bool ok = rules_put_witnessed(v->rules, origin, size, root, v->rules_first == NULL, &facts, err);
+    bool ok = !vault_witness_in_doubt(v) || error_set(err, ERR_BUSY, "what was seen of other logs is not known for sure");
+
+    ok = ok && rules_put_witnessed(v->rules, origin, size, root, v->rules_first == NULL, &facts, err);
 
     a.facts = writer_span(&facts);
     ok = ok && vault_append(v, &a, position, err);

@@ -155,6 +155,8 @@ bool vault_tls(struct vault *v, struct span *key, struct span *certificate);
 /* ---- being a witness (docs/anchors.md) ---- */
 
 /* What was cosigned last of the log of that origin; false (and 0 records) where nothing was. */
+/* What was seen last is not known for sure (rules_witness_in_doubt()): vault_witness() refuses with ERR_BUSY. */
+bool vault_witness_in_doubt(struct vault *v);
 bool vault_witnessed(struct vault *v, struct span origin, uint64_t *size, uint8_t root[32]);
 /*
  * Appends the rule that this much was seen of it. Once it is committed, vault_witnessed() says so and a cosignature may

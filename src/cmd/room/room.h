@@ -148,6 +148,7 @@ struct room {
     struct anchors *anchors;       /* owned; anchors.h */
     struct cosigning *cosigning;   /* as a witness: the one request that waits for its commit */
     uint64_t rules_looked_ms;      /* when it was last looked whether the vault would know more rules */
+    bool witness_doubted;          /* as logged */
     uint64_t cosigned_minute;
     unsigned cosigned_count;       /* new states kept in that minute */
     struct jobs *following_jobs; /* what twins ask */

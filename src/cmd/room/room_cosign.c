@@ -56,8 +56,8 @@ static void cosign(struct room *room, struct session *s, uint32_t id, struct spa
 
     if (anchor_cosign(room->store, text, clock_wall_us(room->clock) / 1000000, &line, &err))
         answer(room, s, id, 200, "text/plain; charset=utf-8", writer_span(&line));
-    else
-        say(room, s, id, 500, "cannot sign\n");
+    else /* for want of something: it was kept, and may be asked for again */
+        say(room, s, id, 503, "cannot sign now\n");
     writer_done(&line);
 }
 
@@ -145,13 +145,30 @@ static const struct conf_log *log_of(const struct room *room, struct span origin
     return NULL;
 }
 
+/*
+ * The newest of what we kept of other logs cannot be read: an older one would let us cosign a fork. Nothing is cosigned until
+ * it is read again (vault_would_know_more()).
+ */
+static bool in_doubt(struct room *room)
+{
+    if (!vault_witness_in_doubt(room->vault))
+        return false;
+    if (!room->witness_doubted)
+        log_error(&room->log, "witness.in-doubt");
+    room->witness_doubted = true;
+    return true;
+}
+
 /* Against what was seen before: 0 where it may be kept and cosigned; the statuses are those of tlog-witness. */
 static unsigned judge(struct room *room, struct session *s, const struct conf_log *log, const struct witness_request *r,
                       const struct checkpoint *c, uint64_t *seen)
 {
     uint8_t root[ROOT_BYTES] = { 0 };
+    struct error err = { 0 };
 
     *seen = 0;
+    if (in_doubt(room))
+        return 503;
     (void)vault_witnessed(room->vault, c->origin, seen, root);
     if (r->old_size > c->size || (r->old_size == 0 && r->proof_count > 0))
         return 400;
@@ -161,7 +178,9 @@ static unsigned judge(struct room *room, struct session *s, const struct conf_lo
     }
     if (r->old_size != *seen) /* an older checkpoint proves nothing: anybody can send one again */
         return 409;
-    if (*seen > 0 && !anchor_extends(room->store, r, root, c)) {
+    if (*seen > 0 && !anchor_extends(room->store, r, root, c, &err)) {
+        if (error_is_want(err.code)) /* that says nothing of the proof */
+            return 503;
         stranger(room, s, "no proof that it continues what was seen");
         return 422;
     }
@@ -206,7 +225,10 @@ void cosign_asked(struct room *room, struct session *s, const struct message *m)
     } else if ((status = judge(room, s, log, &r, &c, &seen)) == 409) {
         say_size(room, s, m->id, seen);
     } else if (status != 0) {
-        say(room, s, m->id, status, status == 422 ? "the consistency proof does not hold\n" : "the old size cannot be\n");
+        say(room, s, m->id, status,
+            status == 422   ? "the consistency proof does not hold\n"
+            : status == 503 ? "not now: what was seen of the log, or the proof, could not be looked at\n"
+                            : "the old size cannot be\n");
     } else if (c.size == 0) {
         say(room, s, m->id, 422, "an empty log says nothing\n");
     } else if (seen == c.size) {

@@ -55,13 +55,13 @@ TEST(a_witness_can_follow_every_head)
         CHECK(note_parse(h.request.note, &n, NULL) && note_signed_by(&n, &key, NULL) && checkpoint_parse(n.text, &c, NULL));
         CHECK(c.size == h.size && memcmp(c.root, h.root, ROOT_BYTES) == 0 && span_equal(c.origin, span_str(key.name)));
         if (seen > 0)
-            CHECK(anchor_extends(s, &h.request, seen_root, &c));
+            CHECK(anchor_extends(s, &h.request, seen_root, &c, NULL));
         if (h.request.proof_count > 0) {
             h.request.proof[0][7] ^= 1;
-            CHECK(!anchor_extends(s, &h.request, seen_root, &c));
+            CHECK(!anchor_extends(s, &h.request, seen_root, &c, NULL));
             h.request.proof[0][7] ^= 1;
             h.request.proof_count--;
-            CHECK(!anchor_extends(s, &h.request, seen_root, &c));
+            CHECK(!anchor_extends(s, &h.request, seen_root, &c, NULL));
         }
         seen = h.size;
         memcpy(seen_root, h.root, ROOT_BYTES);

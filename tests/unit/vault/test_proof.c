@@ -168,7 +168,7 @@ TEST(proofs_are_the_published_ones)
         CHECK(proof_root(&f->source, row->first, &first, NULL));
         CHECK_ROW(row->name, row->inclusion
                                  ? proof_includes(&f->seal, &got, &f->leaves[row->first], row->first, row->second, &second)
-                                 : proof_extends(&f->seal, &got, row->first, &first, row->second, &second));
+                                 : proof_extends(&f->seal, &got, row->first, &first, row->second, &second, NULL));
     }
     fixture_free(f);
 }
@@ -200,7 +200,7 @@ static bool one_tree(struct fixture *f)
         subproof(&f->seal, m, f->leaves, n, true, &on);
     ok = proof_inclusion(&f->source, at, n, &got_in, NULL) && same_proof(&in, &got_in)
          && proof_consistency(&f->source, m, n, &got_on, NULL) && same_proof(&on, &got_on)
-         && proof_includes(&f->seal, &in, &f->leaves[at], at, n, &root) && proof_extends(&f->seal, &on, m, &first, n, &root);
+         && proof_includes(&f->seal, &in, &f->leaves[at], at, n, &root) && proof_extends(&f->seal, &on, m, &first, n, &root, NULL);
     if (ok && in.count > 0) { /* and neither proves anything else */
         in.hashes[any(in.count)].bytes[any(HASH_BYTES)] ^= 1;
         ok = !proof_includes(&f->seal, &in, &f->leaves[at], at, n, &root)
@@ -209,7 +209,7 @@ static bool one_tree(struct fixture *f)
     if (ok && on.count > 0) {
         on.hashes[any(on.count)].bytes[any(HASH_BYTES)] ^= 1;
         got_on.count--;
-        ok = !proof_extends(&f->seal, &on, m, &first, n, &root) && !proof_extends(&f->seal, &got_on, m, &first, n, &root);
+        ok = !proof_extends(&f->seal, &on, m, &first, n, &root, NULL) && !proof_extends(&f->seal, &got_on, m, &first, n, &root, NULL);
     }
     return ok;
 }
@@ -288,7 +288,7 @@ TEST(a_store_proves_from_its_tiles)
         CHECK_OK(err, proof_consistency(proof_tree_source(t), m, n, &on, &err));
         CHECK(proof_root(proof_tree_source(t), n, &n_root, &err) && proof_root(proof_tree_source(t), m, &m_root, &err));
         CHECK(proof_tree_leaf(t, at, &leaf, &err) && memcmp(leaf.bytes, &at, 4) == 0);
-        CHECK(proof_includes(&seal, &in, &leaf, at, n, &n_root) && proof_extends(&seal, &on, m, &m_root, n, &n_root));
+        CHECK(proof_includes(&seal, &in, &leaf, at, n, &n_root) && proof_extends(&seal, &on, m, &m_root, n, &n_root, NULL));
     }
     CHECK(!proof_tree_leaf(t, STORE_LEAVES, &root, &err) && err.code == ERR_NOT_FOUND);
     proof_tree_close(t);

@@ -137,6 +137,33 @@ TEST(a_rule_that_was_missed_once_is_not_passed_over_for_ever)
     test_remove(dir);
 }
 
+/* The newest memory does not read: an older one would let a fork be cosigned. Nothing is, until it reads again. */
+TEST(in_doubt_nothing_is_witnessed)
+{
+    uint8_t root[ROOT_BYTES] = { 8 };
+    char dir[TEST_DIR_SIZE];
+    struct vault *v = begun(dir);
+    struct error err = { 0 };
+    uint64_t newest, position;
+
+    CHECK(!vault_witness_in_doubt(v) && see(v, "a", 7));
+    newest = store_committed_size(vault_store(v));
+    CHECK(see(v, "a", 9));
+    vault_close(v);
+    rot(dir, (unsigned)newest);
+    v = reopened(NULL, dir);
+    CHECK(v != NULL && seen(v, "a", 7) && vault_witness_in_doubt(v)); /* 8 would be a fork of 9 */
+    CHECK(!vault_witness(v, SPAN_LIT("a"), 8, root, test_wall_us, NULL, &position, &err) && err.code == ERR_BUSY);
+    add_account(v, "later", true); /* which says nothing of the logs */
+    CHECK(vault_witness_in_doubt(v) && !vault_would_know_more(v));
+    rot(dir, (unsigned)newest);
+    CHECK(vault_would_know_more(v));
+    v = reopened(v, dir);
+    CHECK(v != NULL && seen(v, "a", 9) && !vault_witness_in_doubt(v) && see(v, "a", 11));
+    vault_close(v);
+    test_remove(dir);
+}
+
 TEST(what_was_seen_is_kept_over_restarts)
 {
     char dir[TEST_DIR_SIZE];
@@ -192,6 +219,6 @@ TEST(one_log_too_many_is_not_witnessed)
     test_remove(dir);
 }
 
-TESTS(T(a_rule_that_was_missed_once_is_not_passed_over_for_ever),
+TESTS(T(in_doubt_nothing_is_witnessed), T(a_rule_that_was_missed_once_is_not_passed_over_for_ever),
       T(what_was_seen_is_kept_over_restarts), T(a_start_does_not_read_them_all_and_loses_no_other_rule),
       T(one_log_too_many_is_not_witnessed))
