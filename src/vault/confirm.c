@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "vault/sealer.h"
 
 #define COPIES               2
@@ -192,9 +193,11 @@ static bool name_large(struct store *s, struct error *err)
     for (size_t at = 0; at < s->large_names.len; at += LARGE_NAME_BYTES) {
         large_name(s->large_names.ptr + at, false, part);
         large_name(s->large_names.ptr + at, true, final);
-        if (!disk_exists(&s->disk, final) && !disk_rename(&s->disk, part, final, &why)
-            && why.code != ERR_NOT_FOUND) /* lost: reading and verify name its record, the store goes on */
+        if (disk_exists(&s->disk, final) || disk_rename(&s->disk, part, final, &why))
+            continue;
+        if (why.code != ERR_NOT_FOUND)
             return error_set(err, why.code, "%s", why.text);
+        log_error(s->log, "body.lost", f_str("file", final)); /* reading and verify name its record, the store goes on */
     }
     if (!disk_sync_dir(&s->disk, "body/large", err))
         return false;

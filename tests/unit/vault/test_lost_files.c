@@ -6,15 +6,22 @@
 #define CONFIRMED 40u
 #define BEHIND    10u /* acknowledged, and not confirmed when the process is killed */
 
+static int told_to = -1; /* where the next store logs; -1: nowhere */
+
 static struct store *open_store(const char *dir, bool confirms, struct error *err)
 {
     struct store_options o = test_options();
     static struct tuning tuning;
+    static struct log log;
 
     tuning = TUNING_DEFAULT;
     tuning.segment_bytes = 4000;
     tuning.no_idle_confirm = !confirms;
     o.tuning = &tuning;
+    if (told_to >= 0) {
+        log = (struct log){ .fd = told_to, .least = LOG_ERROR, .clock = &test_clock };
+        o.log = &log;
+    }
     return store_open(dir, &o, err);
 }
 
@@ -107,21 +114,30 @@ TEST(a_lost_large_body_does_not_keep_the_store_from_going_on)
     struct error err = { 0 };
     struct dirent *e;
     struct store *s;
-    unsigned gone = 0;
+    struct writer said = writer_new(1u << 20);
+    struct timespec oldest = { .tv_sec = INT32_MAX };
+    char part[600] = "", log_path[100];
+    struct stat st;
     DIR *d;
 
     test_dir(dir);
     make_and_kill(dir, (3u << 20) + 1);
     (void)snprintf(path, sizeof path, "%s/vault/body/large", dir);
     d = opendir(path);
-    while ((e = readdir(d)) != NULL) /* one of those that have no name for good yet */
-        if (strstr(e->d_name, ".part") != NULL && gone == 0) {
-            (void)snprintf(path, sizeof path, "body/large/%.255s", e->d_name);
-            take_away(dir, path);
-            gone++;
-        }
+    while ((e = readdir(d)) != NULL) { /* the oldest of those that have no name for good yet: not the last commit's */
+        if (strstr(e->d_name, ".part") == NULL || fstatat(dirfd(d), e->d_name, &st, 0) != 0
+            || st.st_mtim.tv_sec > oldest.tv_sec
+            || (st.st_mtim.tv_sec == oldest.tv_sec && st.st_mtim.tv_nsec >= oldest.tv_nsec))
+            continue;
+        oldest = st.st_mtim;
+        (void)snprintf(part, sizeof part, "body/large/%.255s", e->d_name);
+    }
     (void)closedir(d);
-    CHECK(gone == 1);
+    CHECK(part[0] != '\0');
+    take_away(dir, part);
+    (void)snprintf(log_path, sizeof log_path, "%s/log", dir);
+    told_to = open(log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    CHECK(told_to >= 0);
     s = open_store(dir, true, &err);
     CHECK_OK(err, s != NULL);
     if (store_committed_size(s) == CONFIRMED + BEHIND) /* it was not the last commit's */
@@ -133,6 +149,11 @@ TEST(a_lost_large_body_does_not_keep_the_store_from_going_on)
     CHECK_OK(err, s != NULL);
     append(s, 1000, 1, 100);
     store_close(s);
+    file_close(&told_to);
+    CHECK(file_slurp(log_path, &said, &err));
+    write_u8(&said, 0);
+    CHECK(!said.failed && strstr((char *)said.ptr, " error body.lost file=body/large/") != NULL);
+    writer_done(&said);
     test_remove(dir);
 }
 

@@ -9,6 +9,7 @@
 
 #include "vault/follow.h"
 #include "vault/format.h"
+#include "vault/store_internal.h"
 
 #include "store_test.h"
 
@@ -344,5 +345,52 @@ TEST(a_sector_that_cannot_be_read_is_damage)
     test_remove(dir);
 }
 
-TESTS(T(want_of_descriptors_is_no_damage), T(want_of_memory_is_no_damage),
+/* What a tile is made of again cannot be read just now: that is no damage, and the next repair makes it. */
+TEST(a_tile_is_not_given_up_for_want_of_memory)
+{
+    struct store_options o = test_options();
+    char dir[TEST_DIR_SIZE], name[TILE_NAME_MAX], path[200];
+    struct store_repair done;
+    struct error err = { 0 };
+    struct store *s;
+    size_t refused = 0;
+    bool more = true;
+    uint64_t at;
+
+    none_fails();
+    test_dir(dir);
+    CHECK_OK(err, store_create(dir, &o, &err));
+    s = store_open(dir, &o, &err);
+    CHECK_OK(err, s != NULL);
+    for (unsigned i = 0; i < 600; i++)
+        CHECK_OK(err, test_append(s, RECORD_EVENT, "events:2026-11", i, SIZE_MAX, &at, &err));
+    CHECK(test_wait(s, 600) == 600);
+    store_close(s); /* the tiles are written */
+    s = store_open(dir, &o, &err);
+    CHECK_OK(err, s != NULL);
+    tile_name(0, 0, name);
+    (void)snprintf(path, sizeof path, "%s/vault/%s", dir, name);
+    for (size_t n = 1; more; n += 1 + n / 8) {
+        bool ok;
+
+        CHECK(unlink(path) == 0);
+        reads.seen = 0;
+        reads.fail_at = n;
+        reads.why = ENOMEM;
+        ok = store_repair(s, NULL, finding_told, &(struct seen){ 0 }, &done, &err);
+        more = reads.seen >= n;
+        none_fails();
+        refused += ok ? 0 : 1;
+        CHECK_OK(err, ok || err.code == ERR_MEMORY);
+        CHECK(atomic_load(&s->damaged_files) == 0);
+        CHECK_OK(err, store_repair(s, NULL, finding_told, &(struct seen){ 0 }, &done, &err));
+        CHECK(access(path, F_OK) == 0 && atomic_load(&s->damaged_files) == 0);
+    }
+    print_message("# %zu refused\n", refused);
+    CHECK(refused > 4);
+    store_close(s);
+    test_remove(dir);
+}
+
+TESTS(T(a_tile_is_not_given_up_for_want_of_memory), T(want_of_descriptors_is_no_damage), T(want_of_memory_is_no_damage),
       T(a_start_that_wants_descriptors_forgets_nothing), T(a_sector_that_cannot_be_read_is_damage))

@@ -3,7 +3,44 @@
 
 #include "store_test.h"
 
+#include <openssl/crypto.h>
+#include <stdatomic.h>
+
 #include "record/note.h"
+#include "vault/anchor.h"
+#include "vault/merkle.h"
+#include "vault/store_internal.h"
+
+/* ---- OpenSSL asks us for memory ---- */
+
+static atomic_bool starved;
+
+static void *give(size_t len, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return atomic_load(&starved) ? NULL : malloc(len);
+}
+
+static void *give_more(void *p, size_t len, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return atomic_load(&starved) ? NULL : realloc(p, len);
+}
+
+static void take_back(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(p);
+}
+
+__attribute__((constructor)) static void ask_us(void)
+{
+    if (CRYPTO_set_mem_functions(give, give_more, take_back) != 1)
+        abort();
+}
 
 static struct vault *reopened(struct vault *v, const char *dir)
 {
@@ -164,6 +201,33 @@ TEST(in_doubt_nothing_is_witnessed)
     test_remove(dir);
 }
 
+/* A log that grew from one record to two proves it; without memory nobody can say whether it did. */
+TEST(want_of_memory_is_no_proof_that_fails)
+{
+    struct hash leaves[2] = { { { 1 } }, { { 2 } } }, root;
+    struct witness_request r = { .old_size = 1, .proof_count = 1 };
+    struct checkpoint grown = { .size = 2 };
+    char dir[TEST_DIR_SIZE];
+    struct vault *v = begun(dir);
+    struct store *s = vault_store(v);
+    struct error err = { 0 };
+    struct seal seal;
+
+    CHECK_OK(err, seal_init(&seal, &s->suite, &err) && merkle_node(&seal, &leaves[0], &leaves[1], &root, &err));
+    memcpy(r.proof[0], leaves[1].bytes, ROOT_BYTES);
+    memcpy(grown.root, root.bytes, ROOT_BYTES);
+    CHECK_OK(err, anchor_extends(s, &r, leaves[0].bytes, &grown, &err));
+    atomic_store(&starved, true);
+    CHECK(!anchor_extends(s, &r, leaves[0].bytes, &grown, &err));
+    atomic_store(&starved, false);
+    CHECK(err.code == ERR_MEMORY);
+    grown.root[0] ^= 1;
+    CHECK(!anchor_extends(s, &r, leaves[0].bytes, &grown, &err) && err.code == ERR_REFUSED);
+    seal_done(&seal);
+    vault_close(v);
+    test_remove(dir);
+}
+
 TEST(what_was_seen_is_kept_over_restarts)
 {
     char dir[TEST_DIR_SIZE];
@@ -219,6 +283,6 @@ TEST(one_log_too_many_is_not_witnessed)
     test_remove(dir);
 }
 
-TESTS(T(in_doubt_nothing_is_witnessed), T(a_rule_that_was_missed_once_is_not_passed_over_for_ever),
+TESTS(T(want_of_memory_is_no_proof_that_fails), T(in_doubt_nothing_is_witnessed), T(a_rule_that_was_missed_once_is_not_passed_over_for_ever),
       T(what_was_seen_is_kept_over_restarts), T(a_start_does_not_read_them_all_and_loses_no_other_rule),
       T(one_log_too_many_is_not_witnessed))
