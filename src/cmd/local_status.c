@@ -108,6 +108,7 @@ static bool print_sealed_twin(const struct options *o, struct error *err)
         field_put_uint(&row, FIELD_LATEST, figures.current_us);
         field_put_uint(&row, FIELD_WRITTEN, figures.written_us);
         field_put_uint(&row, FIELD_TWIN_APPLIED, figures.applied);
+        field_put_uint(&row, FIELD_TWIN_MISSING, figures.missing);
         put_silence(o, &figures, now, &row);
         field_put_bytes(&row, FIELD_DIGEST, span_of(figures.root.bytes, HASH_BYTES));
         (void)print_status((void *)(uintptr_t)o, writer_span(&row));

@@ -315,3 +315,6 @@ FIELD(535, FILES, files, UINT)                /* body files that were removed */
 
 /* 560-579: damage (docs/log-events.md, "scrub.damaged") */
 FIELD(560, FILE, file, TEXT)                  /* of the vault, below its directory; or one slot of the keyring */
+
+/* 580-589: twins, behind 480-499 */
+FIELD(580, TWIN_MISSING, twin_missing, UINT)  /* bodies that its first did not have any more when the twin took their records */

@@ -203,6 +203,37 @@ bool tile_write(const struct disk *d, unsigned level, uint64_t number, const str
     return ok && disk_sync_dir(d, name, err);
 }
 
+struct ledger_mark {
+    struct merkle tree;
+    struct tile_edge levels[TILE_LEVELS];
+    uint64_t indexed;
+};
+
+struct ledger_mark *ledger_mark_new(const struct ledger *l, struct error *err)
+{
+    struct ledger_mark *m = malloc(sizeof *m);
+
+    if (m == NULL) {
+        (void)error_set(err, ERR_MEMORY, "no memory for the ledger's edge");
+        return NULL;
+    }
+    m->tree = l->tree;
+    memcpy(m->levels, l->levels, sizeof m->levels);
+    m->indexed = l->indexed; /* only this thread changes it */
+    return m;
+}
+
+void ledger_go_back(struct ledger *l, const struct ledger_mark *m)
+{
+    l->tree = m->tree;
+    memcpy(l->levels, m->levels, sizeof l->levels);
+    l->full_count = 0;
+    (void)pthread_mutex_lock(&l->lock);
+    l->indexed = m->indexed;
+    l->tail_count = 0;
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
 bool ledger_wants_flush(const struct ledger *l)
 {
     return l->full_count >= FLUSH_WANTED_TILES;

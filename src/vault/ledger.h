@@ -47,6 +47,10 @@ bool ledger_append(struct ledger *l, struct seal *s, const struct hash *leaf, ad
 
 /* Writes full tiles and index of everything appended, synced. */
 bool ledger_flush(struct ledger *l, struct error *err);
+/* Where a ledger that was flushed stands, to go back there. Owned by the caller (free()). ERR_MEMORY. */
+struct ledger_mark *ledger_mark_new(const struct ledger *l, struct error *err);
+/* Forgets what was appended and flushed since; what the files hold behind it is written over by what comes. */
+void ledger_go_back(struct ledger *l, const struct ledger_mark *m);
 bool ledger_wants_flush(const struct ledger *l); /* while recovery appends very much */
 
 /* The edge for a confirm file, and back. */

@@ -51,7 +51,8 @@ static bool open_file(struct twin_round *r, size_t c, bool fresh, struct error *
 static bool leave_out(struct twin_round *r, const char *what, uint64_t number)
 {
     r->known.missing++;
-    log_warn(r->t->store->log, "twin.body-missing", f_str("what", what), f_uint("number", number));
+    log_warn(r->t->store->log, "twin.body-missing", f_str("what", what), f_uint("number", number),
+             f_uint("missing", r->known.missing));
     return true;
 }
 
@@ -174,13 +175,16 @@ static bool take_large(struct twin_round *r, const struct entry_header *h, struc
 {
     struct store *s = r->t->store;
     char name[NAME_BYTES_MAX];
+    struct error why = { 0 };
     bool absent;
 
     large_name(h->name, true, name);
     if (disk_exists(&s->disk, name)) /* of a round that was cut between its names and vault/twin */
-        return body_check(s, &r->t->seal, h, NULL, NULL)
-               || error_set(err, ERR_REFUSED, "record %llu: its body would be written over another",
-                            (unsigned long long)h->position);
+        return body_check_strictly(s, &r->t->seal, h, &why)
+               || (why.code == ERR_DAMAGED
+                       ? error_set(err, ERR_REFUSED, "record %llu: its body would be written over another",
+                                   (unsigned long long)h->position)
+                       : error_set(err, why.code, "record %llu: %s", (unsigned long long)h->position, why.text));
     if (!fetch_large(r, h, &absent, err))
         return absent && leave_out(r, "record", h->position);
     r->new_files++;

@@ -107,21 +107,31 @@ static void publish(struct twin_round *r)
 }
 
 /*
- * Bodies before the log, the log before the ledger, all of it before vault/twin says so. A failure behind
- * grow_ledger() leaves the ledger in memory ahead: the twin has to be opened again.
+ * Bodies before the log, the log before the ledger, all of it before vault/twin says so. For want of space or memory the
+ * ledger in memory goes back to where it was, and the next round takes the same again (what is in its files behind that is
+ * written over); after any other failure nobody knows what is on the disk: the twin has to be opened again.
  */
 static bool finish(struct twin_round *r, struct error *err)
 {
     struct store *s = r->t->store;
+    struct ledger_mark *before;
 
     if (!twin_sync_bodies(r, err) || !disk_sync(&s->disk, r->log_fd, err)
         || (r->log_new && !disk_sync_dir(&s->disk, "log", err)))
         return false;
+    before = ledger_mark_new(&s->ledger, err);
+    if (before == NULL)
+        return false;
     if (grow_ledger(r, err) && twin_state_write(r->t, &r->known, &r->end, err)) {
+        free(before);
         publish(r);
         return true;
     }
-    s->latched = ERR_IO;
+    if (err->code == ERR_NO_SPACE || err->code == ERR_MEMORY)
+        ledger_go_back(&s->ledger, before);
+    else
+        s->latched = ERR_IO;
+    free(before);
     return false;
 }
 

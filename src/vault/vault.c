@@ -75,7 +75,7 @@ static bool open_parts(struct vault *v, const char *dir, const struct vault_opti
         return false;
     v->renewing.mark = views.mark;
     if (v->twin != NULL)
-        twin_erased(v->twin, v->rules_known);
+        twin_erased(v->twin, vault_rules_sure(v));
     return true;
 }
 

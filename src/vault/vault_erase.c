@@ -122,6 +122,13 @@ static void take_rules(struct vault *v)
     v->rules_known = size;
 }
 
+uint64_t vault_rules_sure(struct vault *v)
+{
+    const uint64_t missed = rules_missed_first(v->rules); /* it may be a tombstone */
+
+    return missed < v->rules_known ? missed : v->rules_known;
+}
+
 /* What came is erased at once; what failed is logged once and tried again with whatever comes next. */
 void vault_follow_rules(struct vault *v)
 {
@@ -238,7 +245,7 @@ bool vault_follow_erasures(struct vault *v, struct error *err)
         return vault_reapply(v->rules, v->store, v->log, 0, &due, err) && renewing_begin(v, tombstones, err);
     }
     if (v->twin != NULL && live_views_whole(v->views))
-        twin_erased(v->twin, v->rules_known);
+        twin_erased(v->twin, vault_rules_sure(v));
     return true;
 }
 

@@ -49,6 +49,8 @@ struct vault {
 struct pending_rule *vault_rule_of(const struct append *a);
 
 /* ---- vault_erase.c ---- */
+/* On a twin: every rule below it was read, and what erases is applied. */
+uint64_t vault_rules_sure(struct vault *v);
 /*
  * Tombstones are applied to whatever keyring is there: after a power cut between a tombstone and its slot, or with a
  * keyring from a back-up, a key is back that must not be. It goes again before anything is read, with an alarm.

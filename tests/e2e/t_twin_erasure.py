@@ -66,7 +66,8 @@ def running(tap, first, twin, server):
     tap.ok(f.wait_for(lambda: pending(first, request) == "", 60, 0.2), "served it applies a tombstone as it comes",
            f"{row} {server.log_text()[-1500:]}")
     tap.ok("erasure.applied" in server.log_text() and "erasure.not-applied" not in server.log_text(), "and logs it")
-    tap.ok(t_twin.status(first)["twin.SECOND.applied"] > row["position"] and t_twin.status(server)["twin_applied"] > row["position"],
+    tap.ok(t_twin.status(first)["twin.SECOND.applied"] > row["position"] and t_twin.status(server)["twin_applied"] > row["position"]
+           and t_twin.status(server)["twin_missing"] == 0,
            "both statuses say how far")
     tap.ok(not e.holding(twin.dir, wrapped), "again no file of the twin holds the wrapped keys", e.holding(twin.dir, wrapped))
     states, exported, rows = reads(server, "2.25.662", positions)

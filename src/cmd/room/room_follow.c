@@ -304,6 +304,7 @@ static void put_own_state(struct room *room, struct twin *twin, struct writer *w
     field_put_uint(w, FIELD_TWIN_SECONDS, seconds_since(room, f.current_us));
     field_put_uint(w, FIELD_WRITTEN, f.written_us);
     field_put_uint(w, FIELD_TWIN_APPLIED, f.applied);
+    field_put_uint(w, FIELD_TWIN_MISSING, f.missing);
     if (room->first_silent)
         field_put_uint(w, FIELD_TWIN_SILENT, seconds_since(room, first_heard_us(room)));
     if (room->following != NULL && following_refused(room->following, refused))

@@ -403,6 +403,64 @@ TEST(a_keyring_that_changed_underneath_is_not_called_erased)
     pair_done(&p);
 }
 
+/* Turns a bit in the header of the entry at a position of the twin's first segment; again: as it was. */
+static void rot(const struct pair *p, uint64_t position)
+{
+    struct writer w = writer_new((size_t)16 << 20);
+    char path[128];
+    uint8_t byte;
+    size_t at = 0;
+
+    (void)snprintf(path, sizeof path, "%s/vault/log/00000000.seg", p->twin_dir);
+    CLEANUP(file_close) int fd = open(path, O_RDWR | O_CLOEXEC);
+    MUST(fd >= 0 && file_slurp(path, &w, NULL));
+    for (uint64_t seen = 0; at + 9 < w.len && (memcmp(w.ptr + at, "FNLE", 4) != 0 || seen++ < position); at++)
+        ;
+    MUST(at + 9 < w.len);
+    byte = w.ptr[at + 8] ^ 0x20;
+    MUST(file_write_at(fd, span_of(&byte, 1), at + 8, NULL));
+    writer_done(&w);
+}
+
+/* A tombstone that does not read is claimed by nobody, whether it came before the twin was opened or while it runs. */
+TEST(a_tombstone_that_does_not_read_is_not_claimed)
+{
+    for (int running = 0; running < 2; running++) {
+        struct pair p;
+        struct completion c[4];
+
+        pair_init(&p);
+        if (running) {
+            p.twin = open_twin(&p);
+            CHECK_OK(p.err, p.twin != NULL);
+            turn(&p);
+        }
+        order(&p, "study:A");
+        if (running)
+            CHECK_OK(p.err, follow_all(vault_twin(p.twin), &p.lie, &p.err));
+        else
+            follow_sealed(&p);
+        rot(&p, p.tombstone);
+        if (running)
+            (void)vault_completed(p.twin, c, COUNT_OF(c));
+        else
+            p.twin = open_twin(&p);
+        CHECK_OK(p.err, p.twin != NULL);
+        for (int i = 0; i < 5; i++)
+            turn(&p);
+        CHECK(applied(&p) <= p.tombstone && p.lie.applied <= p.tombstone && holding(&p) > 0);
+        CHECK(!vault_would_know_more(p.twin));
+        rot(&p, p.tombstone);
+        CHECK(vault_would_know_more(p.twin));
+        vault_close(p.twin);
+        p.twin = open_twin(&p);
+        CHECK_OK(p.err, p.twin != NULL);
+        CHECK(tells(&p));
+        check_gone(&p, 0, RECORDS_A);
+        pair_done(&p);
+    }
+}
+
 /* ---- a disk that fails ---- */
 
 /* The n-th call that changes the disk fails, once. Several threads make them: the views have one of their own. */
@@ -548,7 +606,8 @@ TEST(the_first_lists_each_twin_until_it_has_said_so)
     pair_done(&p);
 }
 
-TESTS(T(a_running_twin_erases_what_its_first_erased_and_says_so), T(slots_that_came_while_it_was_open_are_erased_too),
+TESTS(T(a_tombstone_that_does_not_read_is_not_claimed),
+      T(a_running_twin_erases_what_its_first_erased_and_says_so), T(slots_that_came_while_it_was_open_are_erased_too),
       T(a_sealed_twin_says_nothing_until_it_is_opened), T(keyrings_that_are_kept_lose_the_key_too),
       T(a_keyring_that_changed_underneath_is_not_called_erased), T(a_disk_that_fails_delays_it_and_no_more),
       T(the_first_lists_each_twin_until_it_has_said_so))
