@@ -8,6 +8,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 static int system_open(void *context, const char *path, int flags)
 {
     (void)context;
@@ -213,6 +215,19 @@ bool disk_settle(const struct disk *d, int fd, struct error *err)
     if (d->ops->reread != NULL)
         d->ops->reread(d->context, fd);
     return true;
+}
+
+void disk_wipe(const struct disk *d, int fd)
+{
+    static const uint8_t zeros[65536];
+    uint64_t size = 0;
+
+    if (!file_size(fd, &size, NULL))
+        return;
+    for (uint64_t at = 0; at < size; at += sizeof zeros)
+        if (!disk_write_at(d, fd, span_of(zeros, size - at < sizeof zeros ? (size_t)(size - at) : sizeof zeros), at, NULL))
+            return;
+    (void)disk_sync(d, fd, NULL);
 }
 
 bool disk_truncate(const struct disk *d, int fd, uint64_t len, struct error *err)

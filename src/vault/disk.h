@@ -76,6 +76,12 @@ bool disk_make_dir(const struct disk *d, const char *name, struct error *err);
 bool disk_free_bytes(const struct disk *d, uint64_t *out, struct error *err);
 bool disk_exists(const struct disk *d, const char *name);
 
+/*
+ * Zeros over all of a file that no name leads to any more: on a file system that writes in place its blocks, free then,
+ * say nothing of what they held. What cannot be written is let be. The keys of the time are what it is for.
+ */
+void disk_wipe(const struct disk *d, int fd);
+
 /* The file `name` of the root holds exactly bytes, or, until all of it is durable, what it held before. */
 bool disk_replace(const struct disk *d, const char *name, struct span bytes, struct error *err);
 

@@ -125,13 +125,19 @@ static bool publish(struct keyring *k, struct change *c, struct error *err)
     }
     (void)pthread_mutex_lock(&k->lock);
     for (int i = 0; i < KEYRING_COPIES; i++) {
-        disk_close(k->disk, &k->fd[i]);
+        int before = k->fd[i];
+
         k->fd[i] = fd[i];
+        fd[i] = before;
     }
     k->secrets->keys = *c->keys;
     memcpy(k->header, c->header, KEYRING_HEADER_BYTES);
     keyring_bind(k);
     (void)pthread_mutex_unlock(&k->lock);
+    for (int i = 0; i < KEYRING_COPIES; i++) { /* what the old secrets open */
+        disk_wipe(k->disk, fd[i]);
+        disk_close(k->disk, &fd[i]);
+    }
     return true;
 }
 

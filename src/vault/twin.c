@@ -38,6 +38,7 @@ struct twin *twin_alloc(const char *dir, const struct store_options *options, st
         (void)error_set(err, ERR_MEMORY, "no memory for a twin");
         return NULL;
     }
+    t->former[0] = t->former[1] = -1;
     (void)pthread_mutex_init(&t->lock, NULL);
     t->store = store_alloc(dir, options, err);
     if (t->store != NULL && seal_init(&t->seal, &t->store->suite, err)) {
@@ -151,6 +152,11 @@ void twin_close(struct twin *t)
     if (t == NULL)
         return;
     seal_done(&t->seal);
+    for (size_t i = 0; i < COUNT_OF(t->former); i++)
+        if (t->former[i] >= 0) {
+            disk_wipe(&t->store->disk, t->former[i]);
+            disk_close(&t->store->disk, &t->former[i]);
+        }
     store_close(t->store);
     (void)pthread_mutex_destroy(&t->lock);
     free(t);

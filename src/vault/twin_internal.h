@@ -32,6 +32,7 @@ struct twin {
     struct twin_known known;
     uint64_t erased;      /* as twin_erased() said; a round takes it into known */
     bool keyring_changed; /* since it was opened */
+    int former[2];        /* the keyring that it has open, where another took its place on the disk; or -1 */
     uint64_t saved_us; /* when vault/twin was written */
 };
 

@@ -108,6 +108,26 @@ static void begin_anew(struct twin_round *r)
     r->known.applied = 0;
 }
 
+/*
+ * What lay there before is of no use any more, but the keys of then are in it: wiped, or, where this twin reads from it,
+ * when it is closed.
+ */
+static bool replace_copy(struct twin_round *r, int copy, struct span file, struct error *err)
+{
+    const struct disk *d = &r->t->store->disk;
+    int before = disk_open(d, copy_names[copy], O_RDWR, NULL);
+    bool ok = disk_replace(d, copy_names[copy], file, err);
+
+    if (ok && before >= 0 && r->t->unsealed && r->t->former[copy] < 0) {
+        r->t->former[copy] = before;
+        return true;
+    }
+    if (ok && before >= 0)
+        disk_wipe(d, before);
+    disk_close(d, &before);
+    return ok;
+}
+
 /* Another header: the whole keyring, the first time or after a change of the secret. */
 static bool take_whole(struct twin_round *r, struct error *err)
 {
@@ -123,7 +143,7 @@ static bool take_whole(struct twin_round *r, struct error *err)
     if (ok)
         begin_anew(r);
     for (int i = 0; ok && i < COPIES; i++)
-        ok = disk_replace(&r->t->store->disk, copy_names[i], writer_span(&file), err);
+        ok = replace_copy(r, i, writer_span(&file), err);
     (void)pthread_mutex_unlock(&r->t->store->confirm_lock);
     writer_done(&file);
     if (!ok)
