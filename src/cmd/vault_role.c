@@ -19,6 +19,7 @@
 /* A passphrase or key file; longer ones are refused when they are read. */
 #define SECRET_BYTES_MAX 65536
 #define HOUR_US          UINT64_C(3600000000)
+#define LOCK_PATIENCE_MS 3000u /* the vault of a serve that was killed just now gives its memory back before its lock */
 
 static bool read_secret(int fd, struct writer *out, struct error *err)
 {
@@ -50,7 +51,7 @@ static bool open_sealed(struct room *room, const struct role *role, const char *
                                          .interval_us = room->conf.scrub_interval_hours * HOUR_US };
     struct vault_options options = {
         .store = { .clock = &clock_system, .log = &room->log, .reserve_bytes = room->conf.disk_reserve,
-                   .tuning = &tuning, .scrub = &scrub },
+                   .tuning = &tuning, .scrub = &scrub, .lock_patience_ms = LOCK_PATIENCE_MS },
         .twin = twin_is_here(dir),
         .timezone = room->conf.timezone,
     };

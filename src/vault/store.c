@@ -17,6 +17,8 @@
 #include "vault/sealer.h"
 #include "vault/store_backup.h"
 
+#define LOCK_PAUSE_MS 20u
+
 static const char *const directories[] = { ".",           "log",          "body",
                                            "body/images", "body/results", "body/recordings",
                                            "body/held",   "body/large",   "ledger",
@@ -151,8 +153,9 @@ bool store_create(const char *dir, const struct store_options *options, struct e
 
 /* ---- opening and closing ---- */
 
-bool store_lock(const struct disk *d, bool shared, int *fd, struct error *err)
+bool store_lock(const struct disk *d, bool shared, unsigned patience_ms, int *fd, struct error *err)
 {
+    const int operation = (shared ? LOCK_SH : LOCK_EX) | LOCK_NB;
     char path[DISK_PATH_MAX];
 
     disk_path(d, "lock", path);
@@ -161,7 +164,13 @@ bool store_lock(const struct disk *d, bool shared, int *fd, struct error *err)
         *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (*fd < 0)
         return error_errno(err, "%s", path);
-    if (flock(*fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
+    while (flock(*fd, operation) != 0 && errno == EWOULDBLOCK && patience_ms > 0) {
+        unsigned pause_ms = patience_ms < LOCK_PAUSE_MS ? patience_ms : LOCK_PAUSE_MS;
+
+        (void)poll(NULL, 0, (int)pause_ms);
+        patience_ms -= pause_ms;
+    }
+    if (flock(*fd, operation) != 0)
         return errno == EWOULDBLOCK ? error_set(err, ERR_BUSY, "another process has the store open")
                                     : error_errno(err, "flock");
     return true;
@@ -272,7 +281,7 @@ static bool open_parts(struct store *s, const struct store_options *o, struct er
                          s->disk.root);
     if (!space_init(&s->space, &s->disk, s->clock, s->reserve_bytes, err))
         return false;
-    if (!o->restoring && !store_lock(&s->disk, s->read_only, &s->lock_fd, err))
+    if (!o->restoring && !store_lock(&s->disk, s->read_only, o->lock_patience_ms, &s->lock_fd, err))
         return false;
     s->keyring = keyring_open(&s->disk, &s->suite, o->secret, s->read_only, keyring_says, s, err);
     if (s->keyring == NULL || !ledger_open(&s->ledger, &s->disk, s->read_only, err) || !recover(s, err))

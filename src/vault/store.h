@@ -31,6 +31,7 @@ struct store_options {
     struct span secret;          /* passphrase or key file content; wiped by its owner after store_open() */
     bool read_only;              /* verify, list on a store that nobody serves: cuts nothing, writes nothing */
     uint64_t reserve_bytes;      /* free space that objects leave alone; 0: vault/space.h's default */
+    unsigned lock_patience_ms;   /* how long another process may still have it open: one that was killed dies slowly */
     bool promoting;              /* a promotion that goes on: twin.h */
     bool restoring;              /* keys are being put back, by who holds the lock: store_backup.h */
     const struct tuning *tuning; /* vault/tuning.h, for tests; NULL: as a service has it */

@@ -207,7 +207,7 @@ bool store_make_dirs(struct store *s, struct error *err);
 /* The files of dir/vault, through the calls of t. */
 bool store_files(struct disk *d, const struct tuning *t, const char *dir, struct error *err);
 /* Until *fd (the caller's to close) is closed; ERR_BUSY. */
-bool store_lock(const struct disk *d, bool shared, int *fd, struct error *err);
+bool store_lock(const struct disk *d, bool shared, unsigned patience_ms, int *fd, struct error *err);
 void store_add_up(struct store *s); /* bytes of all files, for the status */
 
 /* ---- store.c, with the lock held ---- */

@@ -282,7 +282,7 @@ bool store_restore(const char *dir, const struct store_options *options, struct 
     r.backup = info.backup;
     write_span(&r.checkpoint, info.checkpoint);
     ok = authenticate(&suite, options->secret, file, &info, &r.conf, err)
-         && store_lock(&d, false, &lock, err) && may_restore(&d, &info, clock_wall_us(options->clock), force, err)
+         && store_lock(&d, false, 0, &lock, err) && may_restore(&d, &info, clock_wall_us(options->clock), force, err)
          && put_back(&d, info.keyring, err)
          && walk_log(dir, options, &uses, err) && assign_used(&d, &suite, options->secret, &uses, &r, err)
          && writer_ok(&r.checkpoint, err, "checkpoint") && finish(&d, err);

@@ -1,3 +1,6 @@
+#include <poll.h>
+#include <pthread.h>
+
 #include "store_test.h"
 
 TEST(store_keeps_what_it_is_given)
@@ -135,6 +138,35 @@ TEST(a_segment_that_is_there_is_not_written_over)
     CHECK_OK(err, s != NULL && test_append(s, RECORD_EVENT, "events:2026-11", 99, SIZE_MAX, &position, &err));
     CHECK(test_wait(s, 1) == 1);
     store_close(s);
+    test_remove(dir);
+}
+
+static void *close_later(void *s)
+{
+    (void)poll(NULL, 0, 50);
+    store_close(s);
+    return NULL;
+}
+
+/* The vault of a serve that was killed may hold its lock a little longer than the next one needs to start. */
+TEST(who_has_patience_gets_the_store_when_it_is_free)
+{
+    struct store_options o = test_options();
+    struct error err = { 0 };
+    struct store *s, *next;
+    pthread_t other;
+    char dir[64];
+
+    make(dir, 3);
+    s = store_open(dir, &o, NULL);
+    o.lock_patience_ms = 60; /* and not for ever */
+    CHECK(s != NULL && store_open(dir, &o, &err) == NULL && err.code == ERR_BUSY);
+    o.lock_patience_ms = 60000;
+    CHECK(pthread_create(&other, NULL, close_later, s) == 0);
+    next = store_open(dir, &o, &err);
+    CHECK_OK(err, next != NULL);
+    CHECK(pthread_join(other, NULL) == 0);
+    store_close(next);
     test_remove(dir);
 }
 
@@ -429,8 +461,8 @@ TEST(an_idle_store_is_confirmed_by_itself)
     test_remove(dir);
 }
 
-TESTS(T(store_keeps_what_it_is_given), T(rules_are_walked_newest_first),
-      T(a_segment_that_is_there_is_not_written_over), T(one_writer_at_a_time),
+TESTS(T(store_keeps_what_it_is_given), T(rules_are_walked_newest_first), T(a_segment_that_is_there_is_not_written_over),
+      T(one_writer_at_a_time), T(who_has_patience_gets_the_store_when_it_is_free),
       T(a_body_can_be_looked_at_before_it_is_appended), T(ranges_are_exactly_those_asked_for),
-      T(what_can_be_made_again_is), T(a_torn_tail_is_cut_and_told), T(zeros_behind_the_last_body_are_made_again), T(damage_that_a_later_marker_confirms_is_never_cut),
-      T(an_idle_store_is_confirmed_by_itself))
+      T(what_can_be_made_again_is), T(a_torn_tail_is_cut_and_told), T(zeros_behind_the_last_body_are_made_again),
+      T(damage_that_a_later_marker_confirms_is_never_cut), T(an_idle_store_is_confirmed_by_itself))
