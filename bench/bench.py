@@ -26,7 +26,7 @@ import hospital  # noqa: E402
 BENCH_PEER = "\n[peer BENCH]\nae = BENCH\naddress = 127.0.0.1\nmay = store\nissuer = HOSPITAL\n"
 XA_FRAMES = 1024
 LONG_ROUNDS = 12  # of the CT load: some 9 GB, long enough that files fill and are sealed beside it
-LONG_FILE = "64 MiB"
+LONG_FILE = "16 MiB"
 
 
 def one_file(directory, name, sop_class, uid, study, series, number, pixels, rows, columns, bits, frames=None):

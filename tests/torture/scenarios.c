@@ -528,7 +528,7 @@ const struct scenario scenarios[] = {
     { .name = "expiring", .before = expiring_before, .play = expiring, .costly = true },
     { .name = "follow", .before = twins_follow_before, .play = twins_follow, .from_nothing = true, .costly = true,
       .ready = twins_ready, .again = twins_again, .done = twins_done },
-    { .name = "keyring", .before = keyring_before, .play = keyring, .costly = true },
+    { .name = "keyring", .before = keyring_before, .play = keyring, .costly = true, .nested = 1500 },
     { .name = "killed", .play = killed },
     { .name = "killed-large", .play = killed_large, .costly = true },
     { .name = "killed-sealing", .play = killed_sealing, .costly = true },
@@ -544,6 +544,6 @@ const struct scenario scenarios[] = {
     { .name = "sealing-large", .play = sealing_large, .costly = true },
     { .name = "segments", .play = segments },
     { .name = "tiles", .play = tiles, .costly = true },
-    { .name = "views", .play = views, .views = true, .costly = true },
+    { .name = "views", .play = views, .views = true, .costly = true, .nested = 1500 },
 };
 const size_t scenario_count = COUNT_OF(scenarios);

@@ -44,6 +44,8 @@ struct scenario {
     bool from_nothing; /* the directory is empty at first: the scenario makes the store */
     bool views;
     bool costly; /* a state takes long to judge: fewer of them */
+    unsigned nested; /* in full: of so many disks the recovery of one is cut again, and of those; 0: as is usual. Where a
+                      * recovery has as many disks as this there would be no end */
     /* What is no store yet (a twin): made one, from what is there; false: it breaks a promise. NULL: it is a store. */
     bool (*ready)(const char *dir, const struct tuning *t, const struct promises *p, struct error *err);
     void (*again)(struct scene *x); /* what a start does; NULL: opens, puts, commits, closes */
