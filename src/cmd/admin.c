@@ -10,7 +10,7 @@
 #define REQUEST_BYTES_MAX ((size_t)16 * 1024)
 
 enum { OPT_KEY_FILE = 1, OPT_JSON, OPT_USER, OPT_PASSWORD_FILE, OPT_ROLE, OPT_NAME, OPT_STUDY, OPT_PATIENT, OPT_UNIT,
-       OPT_REASON, OPT_CLASS, OPT_KEEP };
+       OPT_REASON, OPT_CLASS, OPT_KEEP, OPT_PLAN };
 
 static const struct option known[] = {
     { "key-file", required_argument, NULL, OPT_KEY_FILE }, { "json", no_argument, NULL, OPT_JSON },
@@ -19,7 +19,7 @@ static const struct option known[] = {
     { "study", required_argument, NULL, OPT_STUDY },       { "patient", required_argument, NULL, OPT_PATIENT },
     { "unit", required_argument, NULL, OPT_UNIT },         { "reason", required_argument, NULL, OPT_REASON },
     { "class", required_argument, NULL, OPT_CLASS },       { "keep", required_argument, NULL, OPT_KEEP },
-    { NULL, 0, NULL, 0 },
+    { "plan", no_argument, NULL, OPT_PLAN },               { NULL, 0, NULL, 0 },
 };
 
 static bool usage(const char *command, const char *what)
@@ -54,6 +54,10 @@ static bool take(int option, int argc, char **argv, struct admin_options *o, uns
     if (option == OPT_JSON) {
         o->json = true;
         return (set & ADMIN_JSON) != 0;
+    }
+    if (option == OPT_PLAN) {
+        o->plan = true;
+        return (set & ADMIN_PLAN) != 0;
     }
     if (option < OPT_KEY_FILE || option > OPT_KEEP)
         return false;

@@ -17,13 +17,14 @@ enum admin_option_set {
     ADMIN_SELECT = 8,    /* --study UID, --patient ISSUER ID, --unit NAME: exactly one */
     ADMIN_REASON = 16,   /* --reason TEXT, which must be there */
     ADMIN_RETENTION = 32, /* --class C, --keep "N months" */
+    ADMIN_PLAN = 64,      /* --plan: nothing is changed */
 };
 
 struct admin_options {
     const char *arguments[ADMIN_ARGUMENTS_MAX]; /* borrow from argv */
     size_t argument_count;
     const char *key_file, *user, *password_file, *role, *name, *study, *issuer, *patient, *unit, *reason, *class, *keep;
-    bool json;
+    bool json, plan;
 };
 
 /*

@@ -167,9 +167,13 @@ const struct cli_command cli_commands[] = {
       "  --user U         who signs; a longer period is set at once\n\n"
       "A shorter period is a request, whose number is said; another person approves it\n"
       "with fanal retain --user U DIR REQUEST. Holds keep what they cover.\n\n" SIGN_HELP SECRET_HELP },
-    { "expire", cmd_expire, "[--json] [--user U] DIR", "Erase now what the rules of retention make due",
+    { "expire", cmd_expire, "[--plan [--class C --keep PERIOD]] [--json] [--user U] DIR",
+      "Erase now what the rules of retention make due",
       "Also done once a day. Destroys the data keys of what is due, then removes body files\n"
-      "of which nothing can be read any more. Says how many units and files.\n\n" SIGN_HELP SECRET_HELP },
+      "of which nothing can be read any more. Says how many units and files.\n\n"
+      "  --plan           changes nothing: how much would be erased, and when it was received\n"
+      "  --class, --keep  as if that were the rule (fanal retain --help): look before you ask\n\n"
+      SIGN_HELP SECRET_HELP },
     { "holds", cmd_holds, "[--json] DIR", "List the holds",
       "Number, state (held, lift-asked, lifted), units, who set it, who asked to lift it, why.\n\n" SECRET_HELP },
     { "copy", cmd_copy, "(add | applied | remove | list) [options] DIR [NAME [POSITION]]",

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "cmd/admin.h"
@@ -329,6 +330,57 @@ int cmd_retain(int argc, char **argv)
     return finish(&l, "retain", ok, &err);
 }
 
+static void print_day(const char *before, uint64_t us)
+{
+    time_t seconds = (time_t)(us / 1000000);
+    struct tm tm = { 0 };
+    char text[32];
+
+    (void)gmtime_r(&seconds, &tm);
+    (void)strftime(text, sizeof text, "%Y-%m-%d", &tm);
+    (void)printf("%s%s", before, text);
+}
+
+static void print_plan(struct span reply, bool json)
+{
+    uint64_t units = fields_uint(reply, FIELD_COUNT, 0), records = fields_uint(reply, FIELD_RECORDS, 0);
+    uint64_t left_out = fields_uint(reply, FIELD_LEFT_OUT, 0);
+    uint64_t oldest = fields_uint(reply, FIELD_OLDEST, 0), newest = fields_uint(reply, FIELD_NEWEST, 0);
+
+    if (json) {
+        (void)printf("{\"units\": %" PRIu64 ", \"records\": %" PRIu64 ", \"left_out\": %" PRIu64 ", \"oldest\": %" PRIu64
+                     ", \"newest\": %" PRIu64 "}\n", units, records, left_out, oldest, newest);
+        return;
+    }
+    (void)printf("%" PRIu64 " units of %" PRIu64 " records would be erased", units, records);
+    if (units > 0) {
+        print_day(", received from ", oldest);
+        print_day(" to ", newest);
+    }
+    (void)printf("; %" PRIu64 " more are on hold or for another day\n", left_out);
+}
+
+/* What --plan would do, with the rule of --class and --keep as if it were in force. */
+static bool plan(struct local *l, const struct admin_options *o, struct error *err)
+{
+    struct writer request;
+    struct span reply;
+    uint64_t months = 0;
+    bool ok = (o->class == NULL || parse_period(o, &months, err)) && admin_begin(o, "retention-planned", &request, err);
+
+    if (!ok)
+        return false;
+    if (o->class != NULL) {
+        field_put_str(&request, FIELD_CLASS, o->class);
+        field_put_uint(&request, FIELD_MONTHS, months);
+    }
+    ok = admin_change(l, &request, &reply, err);
+    if (ok)
+        print_plan(reply, o->json);
+    secret_wipe(&request);
+    return ok;
+}
+
 int cmd_expire(int argc, char **argv)
 {
     struct admin_options o;
@@ -338,10 +390,16 @@ int cmd_expire(int argc, char **argv)
     struct span reply;
     bool ok;
 
-    if (!admin_parse(argc, argv, 1, 1, ADMIN_JSON | ADMIN_SIGN, &o))
+    if (!admin_parse(argc, argv, 1, 1, ADMIN_JSON | ADMIN_SIGN | ADMIN_RETENTION | ADMIN_PLAN, &o))
         return 2;
+    if ((o.class == NULL) != (o.keep == NULL) || (o.class != NULL && !o.plan)) {
+        (void)error_set(&err, ERR_USAGE, "--class and --keep belong together, and to --plan");
+        return finish(&l, "expire", false, &err);
+    }
     if (!local_open(&l, o.arguments[0], o.key_file, &err))
         return finish(&l, "expire", false, &err);
+    if (o.plan)
+        return finish(&l, "expire", plan(&l, &o, &err), &err);
     ok = admin_begin(&o, "retention-run", &request, &err) && admin_change(&l, &request, &reply, &err);
     if (ok)
         (void)printf(o.json ? "{\"units\": %" PRIu64 ", \"files\": %" PRIu64 "}\n"

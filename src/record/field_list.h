@@ -312,6 +312,10 @@ FIELD(532, PENDING, pending, TEXT)            /* copies that have not applied an
 FIELD(533, CLASS, class, TEXT)                /* what a rule of retention is about: "images", "results", "events", "recordings" */
 FIELD(534, ASKED_MONTHS, asked_months, UINT)  /* what a rule would be once somebody else approves it */
 FIELD(535, FILES, files, UINT)                /* body files that were removed */
+FIELD(536, RECORDS, records, UINT)            /* in the units of a plan */
+FIELD(537, OLDEST, oldest, UINT)              /* µs: when its oldest record was received … */
+FIELD(538, NEWEST, newest, UINT)              /* … and its newest */
+FIELD(539, LEFT_OUT, left_out, UINT)          /* units on hold, or past ERASURE_UNITS_MAX */
 
 /* 560-579: damage (docs/log-events.md, "scrub.damaged") */
 FIELD(560, FILE, file, TEXT)                  /* of the vault, below its directory; or one slot of the keyring */

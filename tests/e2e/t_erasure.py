@@ -217,6 +217,13 @@ def retention(tap, server):
         tap.ok(done.returncode == 2, f"no rule: {' '.join(words)}", done.stderr)
     refuse(tap, server, "a class is", *keep("letters", "12 months"), *sign(server, "dpo1"))
     refuse(tap, server, "may not do that", *keep("images", "12 months"), *sign(server, "doctor"))
+    done = server.run("expire", server.dir, "--class", "images", "--keep", "12 months")
+    tap.ok(done.returncode == 2 and "--plan" in done.stderr, "a rule for expire alone: it only looks at rules", done.stderr)
+    refuse(tap, server, "a class is", "expire", server.dir, "--plan", "--class", "letters", "--keep", "12 months")
+    done = server.run("expire", server.dir, "--plan", "--class", "images", "--keep", "1 month", "--json")
+    tap.ok(done.returncode == 0 and json.loads(done.stdout) == {"units": 0, "records": 0, "left_out": 0, "oldest": 0, "newest": 0},
+           "by a plan of a month nothing is due: all came today", done.stdout + done.stderr)
+    tap.ok(rules()["images"]["months"] == 0, "and a plan is no rule", rules())
     done = server.run(*keep("recordings", "usual"), "--json", *sign(server, "dpo1"))
     number = lines(done)[0]["request"]
     tap.ok(rules()["recordings"]["months"] == 0 and rules()["recordings"]["asked_months"] == 60, "the usual period is asked for, and not in force", rules())

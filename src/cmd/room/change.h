@@ -84,7 +84,7 @@ bool account_password_is_sound(struct span password, struct span user, struct er
 change_step copy_add, copy_applied, copy_remove;
 
 /* ---- room_retention.c ---- */
-change_step retention_ask, retention_approve, retention_run;
+change_step retention_ask, retention_approve, retention_run, retention_plan;
 
 /* ---- room_erase.c ---- */
 change_step erasure_request, erasure_approve, erasure_withdraw, hold_set, hold_lift;

@@ -17,6 +17,7 @@ struct work {
     bool closed;                /* they take nothing new */
     struct still still;
     uint64_t now_us;         /* room_retention.c */
+    struct retention rules[RETAINED_COUNT];
     struct expired expired;
     change_step *afterwards; /* when the keys are gone; NULL: the answer */
 };

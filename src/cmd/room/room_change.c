@@ -23,6 +23,7 @@ static const struct change_rule change_rules[] = {
     { "hold-lifted", SIGNER_ADMIN | SIGNER_DPO, "hold.lifted", hold_lift },
     { "retention-asked", SIGNER_ADMIN | SIGNER_DPO, "retention.asked", retention_ask },
     { "retention-set", SIGNER_ADMIN | SIGNER_DPO, "retention.set", retention_approve },
+    { "retention-planned", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "retention.planned", retention_plan },
     { "retention-run", SIGNER_ADMIN | SIGNER_DPO | SIGNER_MACHINE, "retention.run", retention_run },
 };
 

@@ -115,11 +115,9 @@ static void select_due(struct job *job, struct vault_reader *reader)
 {
     struct change *c = (struct change *)job;
     struct work *w = c->more;
-    struct retention rules[RETAINED_COUNT];
 
     (void)reader;
-    vault_retention(w->vault, rules);
-    (void)selection_due(w->vault, rules, w->now_us, &w->selection, &c->err);
+    (void)selection_due(w->vault, w->rules, w->now_us, &w->selection, &c->err);
     c->ran = true;
 }
 
@@ -160,8 +158,54 @@ void retention_run(struct room *room, struct change *c)
     /* The rules decided, not who is in a hurry. */
     (void)snprintf(c->actor, sizeof c->actor, RETENTION_ACTOR);
     w->now_us = clock_wall_us(room->clock);
+    vault_retention(room->vault, w->rules);
     w->afterwards = keys_are_gone;
     change_run(room, c, room->longest, select_due, selected);
+}
+
+/* ---- what would be due ---- */
+
+static void planned(struct room *room, struct change *c)
+{
+    const struct selection *s = &((struct work *)c->more)->selection;
+    uint64_t records = 0, oldest = UINT64_MAX, newest = 0;
+
+    for (size_t i = 0; i < s->unit_count; i++) {
+        records += s->units[i].count;
+        oldest = s->received[i][0] < oldest ? s->received[i][0] : oldest;
+        newest = s->received[i][1] > newest ? s->received[i][1] : newest;
+    }
+    field_put_uint(&c->reply, FIELD_COUNT, s->unit_count);
+    field_put_uint(&c->reply, FIELD_RECORDS, records);
+    field_put_uint(&c->reply, FIELD_LEFT_OUT, s->left_out);
+    if (s->unit_count > 0) {
+        field_put_uint(&c->reply, FIELD_OLDEST, oldest);
+        field_put_uint(&c->reply, FIELD_NEWEST, newest);
+    }
+    (void)snprintf(c->detail, sizeof c->detail, "%zu units, %" PRIu64 " records", s->unit_count, records);
+    change_answer(room, c);
+}
+
+/* What would be erased now, by the rules there are and, where it is given, one more. Changes nothing. */
+void retention_plan(struct room *room, struct change *c)
+{
+    struct span class = change_text(c, FIELD_CLASS);
+    enum retained kind = retained_of(class);
+    uint64_t months = fields_uint(writer_span(&c->request), FIELD_MONTHS, UINT64_MAX);
+    struct work *w = work_new(room, c);
+
+    if (w == NULL)
+        return;
+    w->now_us = clock_wall_us(room->clock);
+    vault_retention(room->vault, w->rules);
+    if (class.len > 0 && (kind == RETAINED_COUNT || months > RETENTION_MONTHS_MAX)) {
+        change_refuse(room, c, ERR_REFUSED, kind == RETAINED_COUNT ? "a class is images, results, events or recordings"
+                                                                   : "a period is 1 to 1200 months, or always");
+        return;
+    }
+    if (class.len > 0)
+        w->rules[kind].months = (uint32_t)months;
+    change_run(room, c, room->longest, select_due, planned);
 }
 
 static bool is_set(struct room *room)

@@ -29,6 +29,7 @@ struct search {
 void selection_done(struct selection *s)
 {
     free(s->units);
+    free(s->received);
     free(s->tags);
     *s = (struct selection){ .units = NULL };
 }

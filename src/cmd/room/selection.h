@@ -15,6 +15,8 @@ struct selection {
     struct erasure_unit *units; /* owned */
     size_t unit_count;
     uint64_t walked;                      /* records below this were looked at */
+    uint64_t (*received)[2];              /* owned, of selection_due(): of each unit, when its oldest and newest record came, µs */
+    size_t left_out;                      /* of selection_due(): units that would be due and are held, or too many */
     uint8_t (*tags)[KEYRING_TAG_BYTES];   /* owned: of the patient's identities */
     size_t tag_count;
 };

@@ -10,6 +10,7 @@ struct slot_age {
     uint64_t count; /* records that could be read */
     uint64_t first;
     uint64_t newest; /* the time lived through when its newest record came */
+    uint64_t received[2]; /* by the clock, of its oldest and newest record */
     uint32_t months; /* the longest period of the kinds in it */
     bool always;     /* one of them is kept always */
 };
@@ -79,6 +80,9 @@ static bool look(void *context, const struct record_seen *seen, struct span fact
         return error_set(a->err, ERR_MEMORY, "no memory to look for what is old");
     kind = kind_of(&seen->entry);
     age->newest = a->lived_us;
+    age->received[1] = seen->entry.received_us;
+    if (age->received[0] == 0)
+        age->received[0] = seen->entry.received_us;
     if (kind == RETAINED_COUNT || a->rules[kind].months == 0)
         age->always = true;
     else if (a->rules[kind].months > age->months)
@@ -98,14 +102,20 @@ static bool is_due(const struct ages *a, const struct slot_age *age)
 static bool gather(const struct ages *a, struct selection *out, struct error *err)
 {
     out->units = calloc(ERASURE_UNITS_MAX, sizeof *out->units);
-    if (out->units == NULL)
+    out->received = calloc(ERASURE_UNITS_MAX, sizeof *out->received);
+    if (out->units == NULL || out->received == NULL)
         return error_set(err, ERR_MEMORY, "units");
-    for (size_t i = 1; i < a->slot_count && out->unit_count < ERASURE_UNITS_MAX; i++) {
+    for (size_t i = 1; i < a->slot_count; i++) {
         const struct slot_age *age = &a->slots[i];
         struct erasure_unit *u = &out->units[out->unit_count];
 
         if (!is_due(a, age))
             continue;
+        if (out->unit_count == ERASURE_UNITS_MAX) {
+            out->left_out++;
+            continue;
+        }
+        memcpy(out->received[out->unit_count], age->received, sizeof age->received);
         *u = (struct erasure_unit){ .slot = (uint32_t)i, .count = age->count, .first_position = age->first };
         memcpy(u->tag, age->tag, sizeof u->tag);
         out->unit_count++;
@@ -138,9 +148,13 @@ static bool leave_held(struct vault *vault, struct selection *out, struct error 
     if (!ok)
         return error_set(err, ERR_MEMORY, "units");
     ok = store_walk(vault_store(vault), 0, out->walked, look_for_holds, &h, err);
-    for (size_t i = 0; i < out->unit_count; i++)
-        if (!h.units[i])
-            out->units[kept++] = out->units[i];
+    for (size_t i = 0; i < out->unit_count; i++) {
+        if (h.units[i])
+            continue;
+        memmove(out->received[kept], out->received[i], sizeof out->received[i]);
+        out->units[kept++] = out->units[i];
+    }
+    out->left_out += out->unit_count - kept;
     out->unit_count = kept;
     free(h.units);
     return ok;

@@ -209,7 +209,8 @@ TEST(files_go_when_nothing_in_them_can_be_read)
     CHECK_OK(t.err, t.v != NULL);
     CHECK_OK(t.err, store_repair(vault_store(t.v), NULL, count_finding, NULL, &repaired, &t.err)); /* seals what is full */
     CHECK(files_in(t.dir, "images") == 5 && files_in(t.dir, "large") == 2); /* three months, two of them sealed */
-    CHECK(due(&t, rules, T0 + WEEKS * 7 * DAY, &got) == 2); /* of three, one is held */
+    CHECK(due(&t, rules, T0 + WEEKS * 7 * DAY, &got) == 2 && got.left_out == 1); /* of three, one is held */
+    CHECK(got.received[0][0] == T0 + 1 && got.received[0][1] == T0 + 2 && got.received[1][0] == T0 + 3);
     CHECK_OK(t.err, store_remove_erased(vault_store(t.v), &gone, &t.err) && gone.files == 0);
     put_rule(&t, "erasure-requested", 0, &got, NULL);
     put_rule(&t, "units-erased", t.position, &got, NULL);
