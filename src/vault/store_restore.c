@@ -159,12 +159,6 @@ static bool first_seen(struct uses *u, uint32_t slot, struct error *err)
     return true;
 }
 
-/* What is so, however often it is asked; anything else (no memory, no descriptor) may go well the next time. */
-static bool is_lasting(enum error_code code)
-{
-    return code == ERR_DAMAGED || code == ERR_NOT_FOUND || code == ERR_ERASED;
-}
-
 /* A slot whose entry does not open keeps its number all the same: nobody else gets it. */
 static bool look_at(struct store *s, uint64_t position, struct uses *u, struct writer *entry, struct writer *clear,
                     struct error *err)
@@ -175,14 +169,14 @@ static bool look_at(struct store *s, uint64_t position, struct uses *u, struct w
     struct span unit = { NULL, 0 }, facts;
     bool opened;
 
-    if (!entry_at(s, ledger_address(&s->ledger, position), position, &h, entry, &why))
-        return is_lasting(why.code) || error_set(err, why.code, "%s", why.text); /* damaged: verify names it */
+    if (!entry_find(s, position, &h, entry, &why))
+        return !error_is_want(why.code) || error_set(err, why.code, "%s", why.text); /* damaged: verify names it */
     if (!first_seen(u, h.slot, &why))
         return why.code == ERR_NONE || error_set(err, why.code, "%s", why.text);
     writer_reset(clear);
     opened = entry_open(s, &s->owner_seal, &h, writer_span(entry), clear, &unit, &facts, &keys, &why);
     seal_wipe(&keys, sizeof keys);
-    if (!opened && !is_lasting(why.code))
+    if (!opened && error_is_want(why.code))
         return error_set(err, why.code, "%s", why.text);
     return take_use(u, h.slot, opened && unit.len <= UNIT_TEXT_MAX ? unit : (struct span){ NULL, 0 }, err);
 }
