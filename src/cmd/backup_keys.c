@@ -109,8 +109,13 @@ static void report(const struct restored *r)
 {
     char hex[2 * BACKUP_ID_BYTES + 1];
 
-    (void)printf("the keyring of back-up %s is in its place\n",
-                 sodium_bin2hex(hex, sizeof hex, r->backup.id, BACKUP_ID_BYTES));
+    (void)sodium_bin2hex(hex, sizeof hex, r->backup.id, BACKUP_ID_BYTES);
+    if (r->kept) {
+        (void)printf("the keyring stays: %u slots are filled from back-up %s, what %u others open is lost\n", r->filled, hex,
+                     r->lost);
+        return;
+    }
+    (void)printf("the keyring of back-up %s is in its place\n", hex);
     for (uint32_t i = 0; i < r->lost && i < BACKUP_LOST_MAX; i++)
         (void)printf("slot %u was made after the back-up: what it opens is lost\n", r->lost_slots[i]);
     if (r->lost > BACKUP_LOST_MAX)
@@ -127,6 +132,16 @@ static int open_beside(const char *dir, char path[PATH_MAX], struct error *err)
     if (fd < 0)
         (void)error_errno(err, "%s/fanal.conf.restored", dir);
     return fd;
+}
+
+static bool write_conf(int fd, const char *path, struct span conf, struct error *err)
+{
+    bool ok = (ftruncate(fd, 0) == 0 || error_errno(err, "%s", path)) && file_write_all(fd, conf, err)
+              && file_sync(fd, err);
+
+    if (ok)
+        (void)printf("the configuration of then is %s\n", path);
+    return ok;
 }
 
 static bool restore(const char *file, const char *dir, const char *key_file, bool force, struct error *err)
@@ -147,10 +162,7 @@ static bool restore(const char *file, const char *dir, const char *key_file, boo
     if (!ok)
         return false;
     report(&r);
-    ok = (ftruncate(fd, 0) == 0 || error_errno(err, "%s", path)) && file_write_all(fd, writer_span(&r.conf), err)
-         && file_sync(fd, err);
-    if (ok)
-        (void)printf("the configuration of then is %s\n", path);
+    ok = r.kept || write_conf(fd, path, writer_span(&r.conf), err);
     writer_done(&r.conf);
     writer_done(&r.checkpoint);
     return ok;

@@ -139,6 +139,14 @@ bool keyring_remove(struct keyring *k, unsigned place, struct error *err);
 bool keyring_rotate(struct keyring *k, struct error *err);
 
 /*
+ * Each slot that neither copy holds whole and that an older keyring file does, opened with `keys`, is wrapped anew and
+ * written into both. Of one that was ready then nobody can say whether a unit has it by now: it goes to none. *filled and
+ * *lost count; the map of units does not change: the keyring is to be opened again. As keyring_grow().
+ */
+bool keyring_fill(struct keyring *k, const struct vault_keys *keys, struct span older, uint32_t *filled, uint32_t *lost,
+                  struct error *err);
+
+/*
  * For a twin (vault/follow.h). Slots that both copies hold; the header; a slot as it is on
  * disk, wrapped, from the first copy that holds it whole (false where none does). Any thread.
  */

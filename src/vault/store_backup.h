@@ -34,18 +34,21 @@ bool store_backup(struct store *s, struct span conf, uint64_t expires_us, struct
 struct restored {
     struct key_backup backup;
     uint32_t found; /* slots that were given to a unit since: known again from the log */
-    uint32_t lost;  /* slots made since: what they open is lost */
+    bool kept;      /* the keyring was there and stays … */
+    uint32_t filled; /* … with slots that it had lost and has again */
+    uint32_t lost;  /* slots made since, or that the back-up has lost too: what they open is lost */
     uint32_t lost_slots[BACKUP_LOST_MAX];
     struct writer conf, checkpoint; /* owned by the caller */
 };
 
 /*
  * Puts the keyring of a back-up into dir/vault, whose own has no whole header any more; with force in place of a whole
- * one, and from an expired back-up. Then the log is walked, so that no slot that it uses is given away again. From the
+ * one, and from an expired back-up. Without force, of a keyring that is there, the slots are filled that neither copy holds
+ * whole (both keyrings open with the secret); nothing else of it is touched. Then the log is walked, so that no slot that it uses is given away again. From the
  * first change until that is done vault/RESTORING_NAME is there and no store opens (ERR_USAGE): after an error or a power
  * cut the call is made again, with this back-up or another.
  * ERR_SEALED for a wrong secret, ERR_REFUSED for a back-up of another vault or one that has expired, ERR_EXISTS where the
- * keyring is there, ERR_BUSY where the store is open, ERR_USAGE for a twin, ERR_DAMAGED.
+ * keyring is there and has lost nothing, ERR_BUSY where the store is open, ERR_USAGE for a twin, ERR_DAMAGED.
  */
 bool store_restore(const char *dir, const struct store_options *options, struct span file, bool force,
                    struct restored *out, struct error *err);

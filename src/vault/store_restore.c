@@ -59,20 +59,18 @@ static bool open_conf(struct seal *s, const struct vault_keys *keys, struct span
 }
 
 static bool authenticate(const struct seal_suite *suite, struct span secret, struct span file,
-                         const struct backup_info *info, struct writer *conf, struct error *err)
+                         const struct backup_info *info, struct vault_keys *keys, struct writer *conf, struct error *err)
 {
-    struct vault_keys *keys = locked_new(sizeof *keys, err);
     struct seal s;
     bool ok = false;
 
-    if (keys != NULL && seal_init(&s, suite, err)) {
+    if (seal_init(&s, suite, err)) {
         ok = header_open(&s, info->keyring.ptr, secret, keys, NULL, err);
         if (ok && !mac_fits(keys, file))
             ok = error_set(err, ERR_DAMAGED, "the back-up is damaged, or not made by this vault");
         ok = ok && open_conf(&s, keys, file, info, conf, err);
         seal_done(&s);
     }
-    locked_free(keys);
     return ok;
 }
 
@@ -105,8 +103,6 @@ static bool log_is_of(const struct disk *d, const uint8_t vault_id[VAULT_ID_BYTE
 static bool may_restore(const struct disk *d, const struct backup_info *info, uint64_t now_us, bool force,
                         struct error *err)
 {
-    struct keyring_info there;
-
     if (!is_plain(d, err) || !log_is_of(d, info->vault_id, err))
         return false;
     if (force)
@@ -114,8 +110,6 @@ static bool may_restore(const struct disk *d, const struct backup_info *info, ui
     if (info->backup.expires_us != 0 && info->backup.expires_us <= now_us)
         return error_set(err, ERR_REFUSED,
                          "the back-up has expired: what was erased since it was made could come back (--force)");
-    if (!disk_exists(d, RESTORING_NAME) && keyring_info_read(d, &there, NULL))
-        return error_set(err, ERR_EXISTS, "the keyring is there: a back-up would put an older one in its place (--force)");
     return true;
 }
 
@@ -247,6 +241,20 @@ static bool assign_used(const struct disk *d, const struct seal_suite *suite, st
 
 /* ---- the whole of it ---- */
 
+/* The keyring is there, and no restore has begun: it stays, but for what both its copies have lost. */
+static bool fill(const struct disk *d, const struct seal_suite *suite, struct span secret, const struct vault_keys *then,
+                 struct span older, struct restored *out, struct error *err)
+{
+    struct keyring *k = keyring_open(d, suite, secret, false, ignore_finding, NULL, err);
+    bool ok = k != NULL && keyring_fill(k, then, older, &out->filled, &out->lost, err);
+
+    keyring_close(k);
+    out->kept = true;
+    if (ok && out->filled == 0 && out->lost == 0)
+        ok = error_set(err, ERR_EXISTS, "the keyring is there: a back-up would put an older one in its place (--force)");
+    return ok;
+}
+
 static bool put_back(const struct disk *d, struct span keyring, struct error *err)
 {
     return disk_replace(d, RESTORING_NAME, (struct span){ NULL, 0 }, err) && disk_replace(d, "keyring.0", keyring, err)
@@ -265,6 +273,8 @@ bool store_restore(const char *dir, const struct store_options *options, struct 
     struct disk d;
     struct restored r = { .conf = writer_new(BACKUP_CONF_MAX), .checkpoint = writer_new(BACKUP_NOTE_MAX) };
     struct uses uses = { .count = 0 };
+    struct vault_keys *keys = NULL;
+    struct keyring_info there;
     struct backup_info info;
     struct seal_suite suite;
     int lock = -1;
@@ -275,11 +285,16 @@ bool store_restore(const char *dir, const struct store_options *options, struct 
         return false;
     r.backup = info.backup;
     write_span(&r.checkpoint, info.checkpoint);
-    ok = authenticate(&suite, options->secret, file, &info, &r.conf, err)
+    ok = (keys = locked_new(sizeof *keys, err)) != NULL
+         && authenticate(&suite, options->secret, file, &info, keys, &r.conf, err)
          && store_lock(&d, false, 0, &lock, err) && may_restore(&d, &info, clock_wall_us(options->clock), force, err)
-         && put_back(&d, info.keyring, err)
-         && walk_log(dir, options, &uses, err) && assign_used(&d, &suite, options->secret, &uses, &r, err)
-         && writer_ok(&r.checkpoint, err, "checkpoint") && finish(&d, err);
+         && writer_ok(&r.checkpoint, err, "checkpoint");
+    if (ok && !force && !disk_exists(&d, RESTORING_NAME) && keyring_info_read(&d, &there, NULL))
+        ok = fill(&d, &suite, options->secret, keys, info.keyring, &r, err);
+    else
+        ok = ok && put_back(&d, info.keyring, err) && walk_log(dir, options, &uses, err)
+             && assign_used(&d, &suite, options->secret, &uses, &r, err) && finish(&d, err);
+    locked_free(keys);
     file_close(&lock);
     free(uses.seen);
     free(uses.list);

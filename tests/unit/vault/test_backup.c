@@ -124,6 +124,67 @@ TEST(a_restored_keyring_opens_all_and_gives_no_slot_to_two_units)
     fixture_done(&f);
 }
 
+/* Both copies of a slot, gone. */
+static void lose_slot(struct fixture *f, uint32_t number)
+{
+    static const uint8_t zeros[KEYRING_SLOT_BYTES];
+    char path[128];
+
+    for (int i = 0; i < 2; i++) {
+        int fd;
+
+        snprintf(path, sizeof path, "%s/vault/keyring.%d", f->dir, i);
+        fd = open(path, O_RDWR);
+        if (fd < 0
+            || pwrite(fd, zeros, sizeof zeros, KEYRING_HEADER_BYTES + (off_t)number * KEYRING_SLOT_BYTES) != sizeof zeros)
+            abort();
+        close(fd);
+    }
+}
+
+/* The signing key, a unit's slot, one that a unit got since, a ready one; after a rotation the back-up's master key is another. */
+TEST(slots_that_both_copies_lost_are_filled_from_a_back_up)
+{
+    for (int rotated = 0; rotated < 2; rotated++) {
+        const uint32_t lost[] = { 0, 1, 3, 200 };
+        struct store_options o = test_options();
+        struct error err = { 0 };
+        uint64_t findings = 0;
+        struct restored r;
+        struct fixture f;
+        uint32_t slot;
+        struct store *s;
+
+        fixture_init(&f, 0);
+        s = open_store(&f);
+        append(s, "study:4"); /* slot 4: the back-up knows it as ready */
+        CHECK(!rotated || store_keys_rotate(s, &err));
+        store_close(s);
+        EACH(n, lost)
+        {
+            lose_slot(&f, *n);
+        }
+        CHECK_OK(err, store_restore(f.dir, &o, writer_span(&f.file), false, &r, &err));
+        CHECK(r.kept && r.filled == COUNT_OF(lost) && r.lost == 0);
+        writer_done(&r.conf);
+        writer_done(&r.checkpoint);
+        CHECK(!restore(&f, TEST_SECRET, false, &err) && err.code == ERR_EXISTS); /* nothing is left to fill */
+        s = open_store(&f);
+        append(s, "study:5");
+        CHECK(store_unit_slot(s, SPAN_LIT("study:5"), &slot) && slot > 4 && slot != 200);
+        for (uint64_t i = 0; i < store_committed_size(s); i++) {
+            struct writer facts = writer_new(1000);
+            struct entry e;
+
+            CHECK_OK(err, store_read_entry(s, i, &e, &facts, &err));
+            writer_done(&facts);
+        }
+        CHECK(store_verify(s, count_finding, NULL, &findings, &err) && findings == 0);
+        store_close(s);
+        fixture_done(&f);
+    }
+}
+
 static void make_file(struct fixture *f, const char *name)
 {
     char path[128];
@@ -219,6 +280,7 @@ TEST(a_cut_or_altered_back_up_is_refused)
 }
 
 TESTS(T(a_restored_keyring_opens_all_and_gives_no_slot_to_two_units),
+      T(slots_that_both_copies_lost_are_filled_from_a_back_up),
       T(a_restore_that_did_not_end_keeps_the_store_closed_until_it_is_given_again),
       T(what_must_not_be_restored_is_refused),
       T(a_cut_or_altered_back_up_is_refused))
