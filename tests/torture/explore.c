@@ -101,6 +101,7 @@ static void work(const struct run *r, const struct scenario *s, const struct tap
 
     w.per_million = sample;
     w.mixtures = r->full ? s->costly ? 12 : 40 : MIXTURES;
+    w.torn = r->full ? s->torn : 0;
     w.nested = !r->full ? 0 : s->nested != 0 ? s->nested : s->costly ? 60 : 12;
     walk_begin(&w);
     (void)walk_tape(&w, t, 0);

@@ -544,6 +544,7 @@ const struct scenario scenarios[] = {
     { .name = "sealing-large", .play = sealing_large, .costly = true },
     { .name = "segments", .play = segments },
     { .name = "tiles", .play = tiles, .costly = true },
-    { .name = "views", .play = views, .views = true, .costly = true, .nested = 1500 },
+    { .name = "views", .play = views, .views = true, .costly = true, .nested = 1500,
+      .torn = 12 },
 };
 const size_t scenario_count = COUNT_OF(scenarios);

@@ -46,6 +46,8 @@ struct scenario {
     bool costly; /* a state takes long to judge: fewer of them */
     unsigned nested; /* in full: of so many disks the recovery of one is cut again, and of those; 0: as is usual. Where a
                       * recovery has as many disks as this there would be no end */
+    unsigned torn;   /* in full: of so many torn disks one is looked at, at random; 0: each. Where a page is torn in a
+                      * hundred ways after every write */
     /* What is no store yet (a twin): made one, from what is there; false: it breaks a promise. NULL: it is a store. */
     bool (*ready)(const char *dir, const struct tuning *t, const struct promises *p, struct error *err);
     void (*again)(struct scene *x); /* what a start does; NULL: opens, puts, commits, closes */

@@ -183,6 +183,8 @@ static bool look_at_tear(struct stroll *s, int inode, size_t from, size_t to, bo
     for (int way = 0; ok && way < 4; way++) {
         struct pick *k;
 
+        if (s->w->torn > 1 && pick_below(s, s->w->torn) != 0)
+            continue;
         choice_set(&s->choice, &s->platter, way % 2 == 0);
         k = &s->choice.picks[inode];
         pick_tear(k, f, 0);

@@ -22,6 +22,7 @@ struct walk {
     bool counting;            /* nothing is looked at: only how often it would be */
     uint64_t looks;
     unsigned long per_million; /* … of so many of a million looks, chosen at random */
+    unsigned torn;            /* of so many torn ones, one; 0: each */
     unsigned mixtures;        /* random ones after each deed */
     unsigned nested;          /* of so many disks looked at, one is opened and cut again; 0: none */
     struct hash_set distinct; /* disks looked at */
