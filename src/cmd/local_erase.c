@@ -122,23 +122,42 @@ static bool needs_user(const struct admin_options *o, struct error *err)
     return o->user != NULL || error_set(err, ERR_USAGE, "give the --user who signs");
 }
 
+/* Erasure or hold: asks for `fact` on what was selected, and prints its number (the field `by`, called so) and units. */
+static bool ask_on_selected(struct local *l, const struct admin_options *o, const char *fact, enum field by,
+                            const char *called, struct error *err)
+{
+    struct span reply;
+    uint64_t number;
+
+    if (!local_open(l, o->arguments[0], o->key_file, err)
+        || !change_one(l, o, fact, FIELD_NONE, 0, by, &number, &reply, err))
+        return false;
+    if (o->json)
+        (void)printf("{\"%s\": %" PRIu64 "}\n", called, number);
+    else
+        (void)printf("%s %" PRIu64 "\n", called, number);
+    return print_units(l, by, number, o->json, err);
+}
+
+/* Ends what its number names (DIR NUMBER): `fact`, which must be signed. *reply borrows until the session's next call. */
+static bool end_numbered(struct local *l, const struct admin_options *o, const char *fact, enum field by,
+                         uint64_t *number, struct span *reply, struct error *err)
+{
+    return needs_user(o, err) && parse_number(o->arguments[1], number, err)
+           && local_open(l, o->arguments[0], o->key_file, err)
+           && change_one(l, o, fact, by, *number, FIELD_NONE, NULL, reply, err);
+}
+
 int cmd_erase(int argc, char **argv)
 {
     struct admin_options o;
     struct local l = { .session = NULL };
     struct error err = { 0 };
-    struct span reply;
-    uint64_t number;
     bool ok;
 
     if (!admin_parse(argc, argv, 1, 1, ADMIN_JSON | ADMIN_SIGN | ADMIN_SELECT | ADMIN_REASON, &o))
         return 2;
-    ok = needs_user(&o, &err) && local_open(&l, o.arguments[0], o.key_file, &err)
-         && change_one(&l, &o, "erasure-requested", FIELD_NONE, 0, FIELD_REQUEST, &number, &reply, &err);
-    if (ok) {
-        (void)printf(o.json ? "{\"request\": %" PRIu64 "}\n" : "request %" PRIu64 "\n", number);
-        ok = print_units(&l, FIELD_REQUEST, number, o.json, &err);
-    }
+    ok = needs_user(&o, &err) && ask_on_selected(&l, &o, "erasure-requested", FIELD_REQUEST, "request", &err);
     return finish(&l, "erase", ok, &err);
 }
 
@@ -174,9 +193,7 @@ int cmd_withdraw(int argc, char **argv)
 
     if (!admin_parse(argc, argv, 2, 2, ADMIN_SIGN, &o))
         return 2;
-    ok = needs_user(&o, &err) && parse_number(o.arguments[1], &number, &err)
-         && local_open(&l, o.arguments[0], o.key_file, &err)
-         && change_one(&l, &o, "erasure-withdrawn", FIELD_REQUEST, number, FIELD_NONE, NULL, &reply, &err);
+    ok = end_numbered(&l, &o, "erasure-withdrawn", FIELD_REQUEST, &number, &reply, &err);
     return finish(&l, "withdraw", ok, &err);
 }
 
@@ -208,18 +225,11 @@ int cmd_hold(int argc, char **argv)
     struct admin_options o;
     struct local l = { .session = NULL };
     struct error err = { 0 };
-    struct span reply;
-    uint64_t number;
     bool ok;
 
     if (!admin_parse(argc, argv, 1, 1, ADMIN_JSON | ADMIN_SIGN | ADMIN_SELECT | ADMIN_REASON, &o))
         return 2;
-    ok = local_open(&l, o.arguments[0], o.key_file, &err)
-         && change_one(&l, &o, "hold-set", FIELD_NONE, 0, FIELD_HOLD, &number, &reply, &err);
-    if (ok) {
-        (void)printf(o.json ? "{\"hold\": %" PRIu64 "}\n" : "hold %" PRIu64 "\n", number);
-        ok = print_units(&l, FIELD_HOLD, number, o.json, &err);
-    }
+    ok = ask_on_selected(&l, &o, "hold-set", FIELD_HOLD, "hold", &err);
     return finish(&l, "hold", ok, &err);
 }
 
@@ -234,9 +244,7 @@ int cmd_lift(int argc, char **argv)
 
     if (!admin_parse(argc, argv, 2, 2, ADMIN_SIGN, &o))
         return 2;
-    ok = needs_user(&o, &err) && parse_number(o.arguments[1], &number, &err)
-         && local_open(&l, o.arguments[0], o.key_file, &err)
-         && change_one(&l, &o, "hold-lifted", FIELD_HOLD, number, FIELD_NONE, NULL, &reply, &err);
+    ok = end_numbered(&l, &o, "hold-lifted", FIELD_HOLD, &number, &reply, &err);
     if (ok) {
         (void)printf("hold %" PRIu64 ": ", number);
         print_plain(stdout, fields_text(reply, FIELD_STATE));
@@ -285,18 +293,18 @@ static bool retain(struct local *l, const struct admin_options *o, uint64_t numb
     struct writer request;
     struct span reply;
     uint64_t months = 0;
-    bool ok = number != 0 || parse_period(o, &months, err);
+    bool ok;
 
-    ok = ok && admin_begin(o, number != 0 ? "retention-set" : "retention-asked", &request, err);
-    if (!ok)
+    if (number == 0 && !parse_period(o, &months, err))
         return false;
+    ok = admin_begin(o, number != 0 ? "retention-set" : "retention-asked", &request, err);
     if (number != 0) {
         field_put_uint(&request, FIELD_REQUEST, number);
     } else {
         field_put_str(&request, FIELD_CLASS, o->class);
         field_put_uint(&request, FIELD_MONTHS, months);
     }
-    ok = admin_change(l, &request, &reply, err);
+    ok = ok && admin_change(l, &request, &reply, err);
     if (ok && fields_uint(reply, FIELD_REQUEST, 0) != 0)
         (void)printf(o->json ? "{\"request\": %" PRIu64 "}\n" : "request %" PRIu64 ": another person has to approve it\n",
                      fields_uint(reply, FIELD_REQUEST, 0));
@@ -319,7 +327,9 @@ int cmd_retain(int argc, char **argv)
         return 2;
     how = (struct listing){ o.json, fields, COUNT_OF(fields) };
     sets = o.class != NULL || o.keep != NULL;
-    ok = o.argument_count < 2 || (parse_number(o.arguments[1], &number, &err) && number != 0);
+    ok = o.argument_count < 2
+         || (parse_number(o.arguments[1], &number, &err)
+             && (number != 0 || error_set(&err, ERR_USAGE, "0 is the number of no request")));
     if (ok && ((o.class == NULL) != (o.keep == NULL) || (sets && number != 0)))
         ok = error_set(&err, ERR_USAGE, "give --class and --keep, or the number of a request");
     ok = ok && (!(sets || number != 0) || needs_user(&o, &err)) && local_open(&l, o.arguments[0], o.key_file, &err);

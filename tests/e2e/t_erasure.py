@@ -229,6 +229,8 @@ def retention(tap, server):
     tap.ok(rules()["recordings"]["months"] == 0 and rules()["recordings"]["asked_months"] == 60, "the usual period is asked for, and not in force", rules())
     refuse(tap, server, "another person", "retain", server.dir, number, *sign(server, "dpo1"))
     refuse(tap, server, "no open request", "retain", server.dir, number + 1, *sign(server, "dpo2"))
+    done = server.run("retain", server.dir, 0, *sign(server, "dpo2"))
+    tap.ok(done.returncode == 2 and "0 is the number of no request" in done.stderr, "retain says why 0 is refused", done.stderr)
     done = server.run("retain", server.dir, number, *sign(server, "dpo2"))
     row = rules()["recordings"]
     tap.ok(done.returncode == 0 and row["months"] == 60 and (row["actor"], row["approved_by"]) == ("dpo1", "dpo2"), "a second person sets it", (done.stderr, row))
