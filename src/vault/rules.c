@@ -241,15 +241,16 @@ static const struct {
     { "tls-key", apply_tls },
 };
 
-/* Each fact is of one of these; the others know nothing of it. */
+/* A fact may be of two of these: a back-up of the keys is one of the keyring's, and a copy. What does not know it passes it. */
 static bool apply(struct rules *r, uint64_t position, struct span facts, struct error *err)
 {
     const struct span name = fields_text(facts, FIELD_FACT);
+    bool ok = true;
 
     for (size_t i = 0; i < COUNT_OF(rule_facts); i++)
         if (span_equal(name, span_str(rule_facts[i].fact)))
-            return rule_facts[i].apply(r, position, facts, err);
-    return erasures_apply(r->erasures, position, facts, err) && copies_apply(&r->copies, position, facts, err)
+            ok = rule_facts[i].apply(r, position, facts, err);
+    return ok && erasures_apply(r->erasures, position, facts, err) && copies_apply(&r->copies, position, facts, err)
            && retention_apply(r->retention, position, facts, err);
 }
 

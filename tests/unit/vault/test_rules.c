@@ -175,4 +175,28 @@ TEST(what_fails_says_why)
     rules_free(r);
 }
 
-TESTS(T(no_rule_is_left_out_for_want_of_memory), T(a_limit_is_told_from_want), T(what_fails_says_why))
+/* A back-up of the keys is one of the keyring's, and a copy that an erasure waits for. */
+TEST(a_fact_is_told_to_all_who_know_it)
+{
+    static const uint8_t id[BACKUP_ID_BYTES] = { 7 };
+    struct keys_said *keys = calloc(1, sizeof *keys);
+    struct writer w = writer_new(4096), pending = writer_new(4096);
+    struct rules *r = rules_new();
+    struct error err = { 0 };
+
+    CHECK(r != NULL && keys != NULL);
+    field_put_str(&w, FIELD_FACT, "keys-backed-up");
+    field_put_bytes(&w, FIELD_BACKUP_ID, span_of(id, sizeof id));
+    CHECK_OK(err, rules_apply(r, 5, writer_span(&w), &err));
+    rules_keys(r, keys);
+    rules_pending(r, 9, test_wall_us, &pending);
+    CHECK(keys->backup_count == 1);
+    CHECK(span_equal(writer_span(&pending), SPAN_LIT("keyring back-up 5 until it is destroyed")));
+    writer_done(&w);
+    writer_done(&pending);
+    rules_free(r);
+    free(keys);
+}
+
+TESTS(T(no_rule_is_left_out_for_want_of_memory), T(a_limit_is_told_from_want), T(what_fails_says_why),
+      T(a_fact_is_told_to_all_who_know_it))
