@@ -70,6 +70,7 @@ void start_finding(struct store *s, const char *format, ...)
 void start_event(struct store *s, const char *event, const char *file, const char *detail)
 {
     struct writer list = writer_new(1024);
+    size_t before = s->start_events.len;
 
     field_put_str(&list, FIELD_EVENT, event);
     field_put_str(&list, FIELD_ACTOR, "fanal");
@@ -77,8 +78,12 @@ void start_event(struct store *s, const char *event, const char *file, const cha
     field_put_some(&list, FIELD_FILE, span_str(file));
     write_u32le(&s->start_events, (uint32_t)list.len);
     write_span(&s->start_events, writer_span(&list));
-    writer_done(&list);
     log_warn(s->log, event, f_str("detail", detail));
+    if (list.failed || s->start_events.failed) { /* whole, or not at all: what happened is in the line above */
+        s->start_events.len = before;
+        log_warn(s->log, "recovery.event-lost", f_str("event", event));
+    }
+    writer_done(&list);
 }
 
 /* ---- walking the tail ---- */

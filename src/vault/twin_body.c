@@ -179,12 +179,14 @@ static bool take_large(struct twin_round *r, const struct entry_header *h, struc
     bool absent;
 
     large_name(h->name, true, name);
-    if (disk_exists(&s->disk, name)) /* of a round that was cut between its names and vault/twin */
+    if (disk_exists(&s->disk, name)) { /* of a round that was cut between its names and vault/twin */
+        r->large_there = true;
         return body_check_strictly(s, &r->t->seal, h, &why)
                || (why.code == ERR_DAMAGED
                        ? error_set(err, ERR_REFUSED, "record %llu: its body would be written over another",
                                    (unsigned long long)h->position)
                        : error_set(err, why.code, "record %llu: %s", (unsigned long long)h->position, why.text));
+    }
     if (!fetch_large(r, h, &absent, err))
         return absent && leave_out(r, "record", h->position);
     r->new_files++;
@@ -239,7 +241,7 @@ bool twin_sync_bodies(struct twin_round *r, struct error *err)
         if (!disk_rename(&s->disk, part, final, err))
             return false;
     }
-    return r->large.len == 0 || disk_sync_dir(&s->disk, "body/large", err);
+    return (r->large.len == 0 && !r->large_there) || disk_sync_dir(&s->disk, "body/large", err);
 }
 
 void twin_close_bodies(struct twin_round *r)

@@ -67,6 +67,7 @@ struct twin_round {
     int log_fd;
     bool log_new;
     struct writer large; /* names to be given */
+    bool large_there;    /* one had its name already; whether that is durable, nobody knows */
     uint64_t log_bytes, body_bytes; /* written */
     uint64_t new_files;
     uint8_t *piece; /* TWIN_READ_MAX; owned */
