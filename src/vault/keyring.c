@@ -399,8 +399,8 @@ static bool assign(struct keyring *k, const uint8_t tag[UNIT_TAG_BYTES], uint32_
     return true;
 }
 
-/* With the lock held: the next slot a unit may have. One that neither copy holds whole is passed over: it has no key.
- */
+/* With the lock held: the next slot a unit may have. One that neither copy holds whole is passed over: it has no
+ * key. */
 static bool next_slot(struct keyring *k, uint32_t *slot)
 {
     uint8_t bytes[KEYRING_SLOT_BYTES];
@@ -420,9 +420,8 @@ bool keyring_slot_of(struct keyring *k, struct span unit, uint32_t *slot, struct
 
     keyring_unit_tag(k, unit, tag);
     (void)pthread_mutex_lock(&k->lock);
-    if (!unit_map_get(&k->map, tag, slot)) {
+    if (!unit_map_get(&k->map, tag, slot))
         ok = next_slot(k, slot) ? assign(k, tag, *slot, err) : error_set(err, ERR_BUSY, "no data key is ready");
-    }
     (void)pthread_mutex_unlock(&k->lock);
     return ok;
 }

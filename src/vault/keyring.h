@@ -140,8 +140,9 @@ bool keyring_rotate(struct keyring *k, struct error *err);
 
 /*
  * Each slot that neither copy holds whole and that an older keyring file does, opened with `keys`, is wrapped anew and
- * written into both. Of one that was ready then nobody can say whether a unit has it by now: it goes to none. *filled and
- * *lost count; the map of units does not change: the keyring is to be opened again. As keyring_grow().
+ * written into both. One that was ready then stays ready, so that a tombstone of the unit that got it since still
+ * finds it, and goes to no unit: nobody can say whether one has it. *filled and *lost count; the map of units does not
+ * change: the keyring is to be opened again. As keyring_grow().
  */
 bool keyring_fill(struct keyring *k, const struct vault_keys *keys, struct span older, uint32_t *filled, uint32_t *lost,
                   struct error *err);

@@ -220,24 +220,43 @@ bool keyring_rotate(struct keyring *k, struct error *err)
     return ok;
 }
 
-/* The slot of an older keyring as it belongs into this one. False where that one does not hold it either. */
-static bool slot_of_then(struct keyring *k, const struct slot_binding *then, uint32_t number, uint8_t slot[KEYRING_SLOT_BYTES],
-                         struct error *err)
+static uint32_t count_lost(struct keyring *k)
 {
+    uint8_t slot[KEYRING_SLOT_BYTES];
+    uint32_t lost = 0;
+
+    for (uint32_t n = 0; n < k->count; n++)
+        lost += keyring_slot_read(k, n, slot, NULL) ? 0 : 1;
+    return lost;
+}
+
+/* One lost slot, as the older keyring has it, wrapped anew, in both copies. False without an error: it has not. */
+static bool fill_slot(struct keyring *k, const struct slot_binding *then, struct span older, uint32_t number,
+                      struct error *err)
+{
+    uint64_t at = keyring_slot_offset(number);
+    uint8_t slot[KEYRING_SLOT_BYTES];
+    struct error why = { 0 };
+
+    if (at + sizeof slot > older.len)
+        return false;
+    memcpy(slot, older.ptr + at, sizeof slot);
     if (!slot_is_valid(then, number, slot))
         return false;
-    if (slot[4] == SLOT_READY) {
-        slot[4] = SLOT_ASSIGNED;
-        seal_random(slot + 8, UNIT_TAG_BYTES); /* nobody's */
-        slot_finish(then, slot);
-    }
-    return slot_rewrap(&k->seal, then, &k->binding, slot, err);
+    if (!slot_rewrap(&k->seal, then, &k->binding, slot, &why))
+        return error_is_want(why.code) && error_set(err, why.code, "%s", why.text);
+    for (int i = 0; i < KEYRING_COPIES; i++)
+        if (!disk_write_at(k->disk, k->fd[i], span_of(slot, sizeof slot), at, err)
+            || !disk_sync(k->disk, k->fd[i], err))
+            return error_within(err, "%s", keyring_copy_names[i]);
+    return true;
 }
 
 bool keyring_fill(struct keyring *k, const struct vault_keys *keys, struct span older, uint32_t *filled, uint32_t *lost,
                   struct error *err)
 {
     struct slot_binding then = { .keys = keys };
+    uint32_t there = k->count;
     struct keyring_info info;
     uint8_t slot[KEYRING_SLOT_BYTES];
     struct error why = { 0 };
@@ -245,23 +264,19 @@ bool keyring_fill(struct keyring *k, const struct vault_keys *keys, struct span 
     header_info(older.ptr, &info);
     then.master_generation = info.master_generation;
     memcpy(then.vault_id, info.vault_id, VAULT_ID_BYTES);
-    *filled = *lost = 0;
-    for (uint32_t n = 0; n < k->count; n++) {
-        if (keyring_slot_read(k, n, slot, NULL))
-            continue;
-        ++*lost;
-        if (keyring_slot_offset(n) + KEYRING_SLOT_BYTES > older.len)
-            continue;
-        memcpy(slot, older.ptr + keyring_slot_offset(n), sizeof slot);
-        if (!slot_of_then(k, &then, n, slot, &why)) {
-            if (error_is_want(why.code))
+    *filled = 0;
+    *lost = count_lost(k);
+    if (*lost == 0)
+        return true;
+    /* Before any is there again: none that was ready then goes to a unit. Of a fresh batch, whose last slot is whole. */
+    if (!keyring_grow(k, err) || !keyring_burn_ready(k, err) || !keyring_flush(k, err))
+        return false;
+    for (uint32_t n = 0; n < there; n++) {
+        if (keyring_slot_read(k, n, slot, NULL) || !fill_slot(k, &then, older, n, &why)) {
+            if (why.code != ERR_NONE)
                 return error_set(err, why.code, "%s", why.text);
             continue;
         }
-        for (int i = 0; i < KEYRING_COPIES; i++)
-            if (!disk_write_at(k->disk, k->fd[i], span_of(slot, sizeof slot), keyring_slot_offset(n), err)
-                || !disk_sync(k->disk, k->fd[i], err))
-                return error_within(err, "%s", keyring_copy_names[i]);
         ++*filled;
         --*lost;
     }

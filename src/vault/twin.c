@@ -111,7 +111,8 @@ static bool open_parts(struct twin *t, const struct store_options *o, struct err
 
     if (!disk_exists(&s->disk, TWIN_NAME))
         return error_set(err, ERR_NOT_FOUND, "%s is no twin", s->disk.root);
-    if (!space_init(&s->space, &s->disk, s->clock, s->reserve_bytes, err) || !store_lock(&s->disk, s->read_only, o->lock_patience_ms, &s->lock_fd, err))
+    if (!space_init(&s->space, &s->disk, s->clock, s->reserve_bytes, err)
+        || !store_lock(&s->disk, s->read_only, o->lock_patience_ms, &s->lock_fd, err))
         return false;
     s->read_only = true; /* nothing is appended; rounds write */
     if (!ledger_open(&s->ledger, &s->disk, false, err) || !twin_state_read(s, TWIN_NAME, &t->known, err))
