@@ -170,4 +170,37 @@ static inline bool all_there(struct store *s, const struct first *f, struct erro
     return true;
 }
 
+static inline struct twin *twin_at(const char *dir, bool unsealed, struct error *err)
+{
+    struct store_options o = twin_options(unsealed, NULL);
+
+    return twin_open(dir, &o, err);
+}
+
+static inline void twin_make(char *dir)
+{
+    struct store_options o = twin_options(false, NULL);
+    struct error err = { 0 };
+
+    test_dir(dir);
+    if (!twin_create(dir, &o, &err))
+        abort();
+}
+
+/* A twin that has everything of f, closed. */
+static inline void twin_filled(char *dir, struct first *f)
+{
+    struct error err = { 0 };
+    struct lie l = { .store = f->store };
+    struct twin *t;
+
+    twin_make(dir);
+    t = twin_at(dir, false, &err);
+    if (t == NULL || !follow_all(t, &l, &err)) {
+        print_error("%s\n", err.text);
+        abort();
+    }
+    twin_close(t);
+}
+
 #endif
