@@ -1,7 +1,6 @@
 /*
  * The cold twin: follows, resumes wherever it was interrupted, refuses what is not the first's history, is promoted.
  */
-#include <errno.h>
 #include <sodium.h>
 
 #include "twin_test.h"
